@@ -1,0 +1,340 @@
+//! Settings: the defaults of `onet.default.toml`, then a file, then the environment (`ONET_SECTION__KEY`).
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use serde::Deserialize;
+
+/// The reference for operators, and the one place of every default.
+pub const DEFAULTS: &str = include_str!("../../../onet.default.toml");
+
+/// All settings. The meaning, unit and default of each stand in `onet.default.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "onet.default.toml documents each setting, in the operator's words"
+)]
+pub struct Config {
+    pub server: Server,
+    pub log: Log,
+    pub store: Store,
+    pub limits: Limits,
+    pub auth: Auth,
+    pub tasks: Tasks,
+    pub idempotency: Idempotency,
+    /// Folder of the database, the key file and whatever else this node keeps. From `--data-dir`.
+    #[serde(skip)]
+    pub data_dir: PathBuf,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Server {
+    pub listen: SocketAddr,
+    pub public_url: String,
+    pub body_limit_bytes: usize,
+    pub request_timeout_seconds: u64,
+    pub read_timeout_seconds: u64,
+    pub shutdown_grace_seconds: u64,
+    pub connections: usize,
+    pub cors_origins: Vec<String>,
+    pub trusted_proxies: Vec<Network>,
+    pub metrics_token: Secret,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For a terminal.
+    Human,
+    /// For a collector: one JSON object a line.
+    Json,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Store {
+    pub url: Secret,
+    pub connections: usize,
+    pub postgres_connections: usize,
+    pub queue: usize,
+    pub timeout_ms: u64,
+    pub sqlite_group: usize,
+    pub sqlite_cache_kib: u32,
+    pub sqlite_wal_limit_bytes: u64,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Limits {
+    pub credential_per_minute: u32,
+    pub credential_per_second: u32,
+    pub address_per_minute: u32,
+    pub address_per_second: u32,
+    pub login_failures_per_account: u32,
+    pub login_failures_per_address: u32,
+}
+
+/// `[auth]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Auth {
+    pub secret: Secret,
+    pub issuer: String,
+    pub audience: String,
+    pub access_minutes: u64,
+    pub refresh_hours: u64,
+    pub refresh_remember_days: u64,
+    pub argon2_memory_kib: u32,
+    pub argon2_passes: u32,
+    pub argon2_lanes: u32,
+    pub hashing_concurrency: usize,
+    pub hashing_queue: usize,
+}
+
+/// `[tasks]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Tasks {
+    pub workers: usize,
+    pub lease_seconds: u64,
+    pub poll_ms: u64,
+    pub retry_first_ms: u64,
+    pub retry_longest_ms: u64,
+}
+
+/// `[idempotency]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Idempotency {
+    pub keep_hours: u64,
+}
+
+/// A setting that must not be shown: its `Debug` hides it.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "\"\"" } else { "\"…\"" })
+    }
+}
+
+/// An address or a network in CIDR notation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// Whether `address` lies in this network. IPv4-mapped IPv6 addresses count as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(host)) => {
+                u32::from(self.prefix) == 0
+                    || (u32::from(net) ^ u32::from(host)) >> (32 - u32::from(self.prefix)) == 0
+            }
+            (IpAddr::V6(net), IpAddr::V6(host)) => {
+                u32::from(self.prefix) == 0
+                    || (u128::from(net) ^ u128::from(host)) >> (128 - u32::from(self.prefix)) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fault = || format!("`{text}` is no address and no network such as 10.0.0.0/8");
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+        let address: IpAddr = address.parse().map_err(|_| fault())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(longest), str::parse).map_err(|_| fault())?;
+        if prefix > longest {
+            Err(fault())
+        } else {
+            Ok(Self { address, prefix })
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// A fault in the settings, with the setting's name where it is known.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value of the wrong type, an unknown name, a file that can't be read.
+    #[error("{0}")]
+    Invalid(#[from] Box<figment::Error>),
+    /// A value out of its range.
+    #[error("{name}: {fault}")]
+    Range {
+        /// The setting, as `section.key`.
+        name: &'static str,
+        /// What is wrong with it.
+        fault: String,
+    },
+}
+
+impl Config {
+    /// Reads the settings from the defaults, then `file`, then the environment.
+    ///
+    /// # Errors
+    /// Names the setting that is unknown, of the wrong type or out of range.
+    pub fn load(file: Option<&Path>, data_dir: &Path) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(file) = file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        // The two-part names only: ONET_CRASH_AT and the like are no settings.
+        let settings = Env::prefixed("ONET_")
+            .filter(|key| key.as_str().contains("__"))
+            .split("__");
+        let mut config: Self = figment.merge(settings).extract().map_err(Box::new)?;
+        config.data_dir = data_dir.to_owned();
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let at_least = |name, value: u64, least: u64| {
+            if value >= least {
+                return Ok(());
+            }
+            Err(ConfigError::Range {
+                name,
+                fault: format!("must be at least {least}, not {value}"),
+            })
+        };
+        at_least(
+            "server.body_limit_bytes",
+            self.server.body_limit_bytes as u64,
+            1024,
+        )?;
+        at_least(
+            "server.request_timeout_seconds",
+            self.server.request_timeout_seconds,
+            1,
+        )?;
+        at_least("server.read_timeout_seconds", self.server.read_timeout_seconds, 1)?;
+        at_least("server.connections", self.server.connections as u64, 1)?;
+        at_least("store.connections", self.store.connections as u64, 1)?;
+        at_least(
+            "store.postgres_connections",
+            self.store.postgres_connections as u64,
+            2,
+        )?;
+        at_least("store.queue", self.store.queue as u64, 1)?;
+        at_least("store.timeout_ms", self.store.timeout_ms, 100)?;
+        at_least("store.sqlite_group", self.store.sqlite_group as u64, 1)?;
+        at_least(
+            "limits.credential_per_minute",
+            self.limits.credential_per_minute.into(),
+            1,
+        )?;
+        at_least(
+            "limits.credential_per_second",
+            self.limits.credential_per_second.into(),
+            1,
+        )?;
+        at_least(
+            "limits.address_per_minute",
+            self.limits.address_per_minute.into(),
+            1,
+        )?;
+        at_least(
+            "limits.address_per_second",
+            self.limits.address_per_second.into(),
+            1,
+        )?;
+        at_least("auth.argon2_memory_kib", self.auth.argon2_memory_kib.into(), 64)?;
+        at_least("auth.argon2_passes", self.auth.argon2_passes.into(), 1)?;
+        at_least("auth.argon2_lanes", self.auth.argon2_lanes.into(), 1)?;
+        at_least(
+            "auth.hashing_concurrency",
+            self.auth.hashing_concurrency as u64,
+            1,
+        )?;
+        at_least("tasks.lease_seconds", self.tasks.lease_seconds, 5)?;
+        at_least("tasks.poll_ms", self.tasks.poll_ms, 10)?;
+        let secret = self.auth.secret.expose();
+        if !secret.is_empty() {
+            at_least("auth.secret (its length)", secret.len() as u64, 32)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        Config::load(None, Path::new("onet-data")).unwrap();
+    }
+
+    #[test]
+    fn networks_contain_their_addresses() {
+        let network: Network = "10.1.0.0/16".parse().unwrap();
+        assert!(network.contains("10.1.255.1".parse().unwrap()));
+        assert!(network.contains("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!network.contains("10.2.0.1".parse().unwrap()));
+        assert!(
+            "0.0.0.0/0"
+                .parse::<Network>()
+                .unwrap()
+                .contains("8.8.8.8".parse().unwrap())
+        );
+        assert!("10.0.0.0/33".parse::<Network>().is_err());
+    }
+}

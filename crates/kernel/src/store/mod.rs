@@ -1,0 +1,263 @@
+//! The one way to the database: [`Store::read`] and [`Store::write`], the same on SQLite and PostgreSQL.
+//!
+//! Closures are plain synchronous Rust on a [`Conn`]; they run on threads of their own, so that no statement blocks
+//! the async runtime and none costs a thread hop of its own. A write is one transaction: it may run again if it
+//! lost against another, so it must touch nothing but the database.
+
+mod backup;
+mod error;
+mod migrations;
+mod pool;
+pub mod sql;
+mod sqlite;
+mod tx;
+mod writer;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use diesel::{Connection, connection::SimpleConnection, pg::PgConnection, sqlite::SqliteConnection};
+use tokio::sync::{Notify, oneshot};
+
+pub use self::{
+    backup::restore,
+    error::{Failure, StoreError},
+    sql::{Conn, lock},
+    tx::Tx,
+};
+use self::{
+    pool::{Connect, Pool},
+    tx::{Pending, run_on_postgres},
+    writer::Writer,
+};
+use crate::{config, time::Clock};
+
+/// The database of this installation. Clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    place: Place,
+    connect: Connect,
+    pool: Pool,
+    /// SQLite's; PostgreSQL writes through the pool.
+    writer: Option<Writer>,
+    clock: Clock,
+    timeout: Duration,
+    /// Rung after each commit that enqueued a task.
+    bell: Arc<Notify>,
+}
+
+/// Where the data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server, by its URL (which may hold a password: never log it).
+    Postgres(String),
+}
+
+impl Place {
+    /// The place that the settings name.
+    ///
+    /// # Errors
+    /// The URL is neither `sqlite:` nor `postgres:`.
+    pub fn of(config: &config::Config) -> Result<Self, StoreError> {
+        let url = config.store.url.expose();
+        if url.is_empty() {
+            return Ok(Self::Sqlite(config.data_dir.join("onet.db")));
+        }
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            return Ok(Self::Sqlite(PathBuf::from(
+                path.strip_prefix("//").unwrap_or(path),
+            )));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(url.to_owned()));
+        }
+        Err(StoreError::Unavailable(
+            "store.url must begin with sqlite: or postgres://".to_owned(),
+        ))
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_sqlite() {
+            "Store(SQLite)"
+        } else {
+            "Store(PostgreSQL)"
+        })
+    }
+}
+
+impl Store {
+    /// Opens the database that the settings name. Does not migrate it; see [`Store::migrate`].
+    ///
+    /// # Errors
+    /// The database can't be reached or opened.
+    pub fn open(config: &config::Config, clock: Clock) -> Result<Self, StoreError> {
+        let place = Place::of(config)?;
+        let settings = &config.store;
+        let timeout = Duration::from_millis(settings.timeout_ms);
+        let io = |error: std::io::Error| StoreError::Unavailable(format!("no thread for the store: {error}"));
+        let (connect, pool, writer) = match &place {
+            Place::Sqlite(path) => {
+                let connect = sqlite::connector(path.clone(), settings);
+                drop(connect()?);
+                sqlite::start_checkpoints(
+                    path.clone(),
+                    Arc::clone(&connect),
+                    settings.sqlite_wal_limit_bytes,
+                )
+                .map_err(io)?;
+                let pool =
+                    Pool::start("store-read", settings.connections, settings.queue, &connect).map_err(io)?;
+                let writer = Writer::start(&connect, settings.queue, settings.sqlite_group).map_err(io)?;
+                (connect, pool, Some(writer))
+            }
+            Place::Postgres(url) => {
+                let connect = postgres_connector(url.clone(), settings.timeout_ms);
+                drop(connect()?);
+                let size = settings.postgres_connections;
+                (
+                    connect.clone(),
+                    Pool::start("store", size, settings.queue, &connect).map_err(io)?,
+                    None,
+                )
+            }
+        };
+        Ok(Self(Arc::new(Inner {
+            place,
+            connect,
+            pool,
+            writer,
+            clock,
+            timeout,
+            bell: Arc::default(),
+        })))
+    }
+
+    /// Whether this is SQLite.
+    pub fn is_sqlite(&self) -> bool {
+        self.0.writer.is_some()
+    }
+
+    /// Where the data is.
+    pub fn place(&self) -> &Place {
+        &self.0.place
+    }
+
+    /// The bell that rings when a committed transaction has enqueued a task.
+    pub fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.bell)
+    }
+
+    /// Runs the migrations that are missing, under a lock that other nodes respect. Returns their names.
+    ///
+    /// # Errors
+    /// A migration failed (it was rolled back), or the database can't be reached.
+    pub fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        migrations::run(&mut (self.0.connect)()?)
+    }
+
+    /// Names of the migrations that have not run yet.
+    ///
+    /// # Errors
+    /// The database can't be reached.
+    pub fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        migrations::pending(&mut (self.0.connect)()?)
+    }
+
+    /// Runs `work` on a reading connection. `name` is the operation, for metrics.
+    ///
+    /// # Errors
+    /// What `work` returns; unavailable or overloaded if it could not run in time.
+    pub async fn read<T, E, F>(&self, name: &'static str, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Failure,
+        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, outcome) = oneshot::channel();
+        self.0.pool.submit(move |slot| {
+            // A request that gave up meanwhile needs no answer.
+            if answer.is_closed() {
+                return;
+            }
+            let result = slot.conn().map_err(E::from).and_then(work);
+            if result.as_ref().is_err_and(Failure::is_unavailable) {
+                slot.discard();
+            }
+            let _ = answer.send(result);
+        })?;
+        self.wait(name, outcome).await
+    }
+
+    /// Runs `work` as one transaction and answers when it is committed durably, or has left no trace.
+    ///
+    /// `work` may run more than once (lost against another transaction): it must have no effect but on the database.
+    ///
+    /// # Errors
+    /// What `work` returns, after which nothing of it is kept; unavailable if the commit failed.
+    pub async fn write<T, E, F>(&self, name: &'static str, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Failure,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, outcome) = oneshot::channel();
+        let pending = Pending::new(work, answer, self.0.clock.clone(), Arc::clone(&self.0.bell));
+        match &self.0.writer {
+            Some(writer) => writer.submit(Box::new(pending))?,
+            None => self.0.pool.submit(move |slot| run_on_postgres(slot, pending))?,
+        }
+        self.wait(name, outcome).await
+    }
+
+    /// Waits for the answer of a job.
+    async fn wait<T, E: Failure>(
+        &self,
+        name: &'static str,
+        outcome: oneshot::Receiver<Result<T, E>>,
+    ) -> Result<T, E> {
+        let started = Instant::now();
+        let result = tokio::time::timeout(self.0.timeout, outcome).await;
+        metrics::histogram!("onet_store_seconds", "operation" => name)
+            .record(started.elapsed().as_secs_f64());
+        match result {
+            Ok(Ok(result)) => result,
+            // The job's thread panicked and dropped its end.
+            Ok(Err(_)) => Err(StoreError::Panicked.into()),
+            Err(_) => Err(StoreError::Unavailable(format!("`{name}` took too long")).into()),
+        }
+    }
+}
+
+/// Opens connections to PostgreSQL with bounded waits, so that a lost server is noticed.
+fn postgres_connector(url: String, timeout_ms: u64) -> Connect {
+    let seconds = timeout_ms.div_ceil(1000).max(2);
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let address = format!(
+        "{url}{separator}connect_timeout={seconds}&tcp_user_timeout={timeout_ms}\
+         &keepalives_idle=10&keepalives_interval=5&keepalives_count=3&application_name=onetd"
+    );
+    Arc::new(move || {
+        let mut conn = PgConnection::establish(&address)
+            .map_err(|error| StoreError::Unavailable(format!("connection to PostgreSQL: {error}")))?;
+        conn.batch_execute(&format!(
+            "SET statement_timeout = {timeout_ms}; SET idle_in_transaction_session_timeout = {}; SET timezone = 'UTC'",
+            timeout_ms * 2
+        ))?;
+        Ok(Conn::Postgres(conn))
+    })
+}
+
+/// Opens an SQLite file.
+fn open_sqlite(path: &std::path::Path) -> Result<SqliteConnection, StoreError> {
+    SqliteConnection::establish(&path.to_string_lossy())
+        .map_err(|error| StoreError::Unavailable(format!("unable to open {}: {error}", path.display())))
+}

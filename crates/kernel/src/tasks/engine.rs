@@ -1,0 +1,318 @@
+//! The workers.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinHandle};
+use tracing::Instrument;
+
+use super::{Kind, Outcome, Status, Step, StepError, Task, TaskRow, Work, rows};
+use crate::{
+    App,
+    id::{Any, Id},
+    json::JsonText,
+    store::StoreError,
+};
+
+/// Runs tasks of the kinds that it knows.
+#[derive(Clone)]
+pub struct Engine {
+    app: App,
+    kinds: Arc<HashMap<&'static str, Arc<dyn Kind>>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("kinds", &self.kinds.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of one step.
+enum Progress {
+    /// Go on with the next.
+    Next,
+    /// The task has ended, waits for another try, or is another worker's by now.
+    Released,
+}
+
+impl Engine {
+    /// An engine for the kinds of all areas.
+    pub fn new(app: App, kinds: Vec<Arc<dyn Kind>>) -> Self {
+        let kinds = kinds.into_iter().map(|kind| (kind.name(), kind)).collect();
+        Self {
+            app,
+            kinds: Arc::new(kinds),
+        }
+    }
+
+    /// Starts the configured number of workers; they end after their present step when `stop` turns true.
+    pub fn start(&self, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+        (0..self.app.config().tasks.workers)
+            .map(|number| {
+                let (engine, stop) = (self.clone(), stop.clone());
+                let span = tracing::info_span!("worker", number);
+                tokio::spawn(async move { engine.work(stop).await }.instrument(span))
+            })
+            .collect()
+    }
+
+    /// One worker: runs what is due, then sleeps until the bell rings or the poll is due.
+    async fn work(&self, mut stop: watch::Receiver<bool>) {
+        let bell = self.app.store().bell();
+        let poll = Duration::from_millis(self.app.config().tasks.poll_ms);
+        while !*stop.borrow() {
+            match self.run_one(&stop).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "the queue of tasks could not be read"),
+            }
+            tokio::select! {
+                () = bell.notified() => {}
+                () = tokio::time::sleep(poll) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    /// Claims one due task and runs it until it ends, waits or is lost. `false` if none is due.
+    ///
+    /// # Errors
+    /// The database can't be reached.
+    pub async fn run_one(&self, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+        let now = self.app.clock().now();
+        let due = self
+            .app
+            .store()
+            .read("find_task", move |conn| rows::find_due(conn, now))
+            .await?;
+        let Some(id) = due else { return Ok(false) };
+        let owner = Id::<Any>::new();
+        let until = now + self.lease();
+        let claimed = self
+            .app
+            .store()
+            .write("claim_task", move |tx| rows::claim(tx, id, owner, until))
+            .await?;
+        if let Some(task) = claimed {
+            // There may be more: another worker should look.
+            self.app.store().bell().notify_one();
+            let span =
+                tracing::info_span!("task", id = %task.id, kind = task.kind, resource = %task.resource_id);
+            self.run(task, owner, stop).instrument(span).await?;
+        }
+        Ok(true)
+    }
+
+    fn lease(&self) -> Duration {
+        Duration::from_secs(self.app.config().tasks.lease_seconds)
+    }
+
+    async fn run(
+        &self,
+        mut task: TaskRow,
+        owner: Id<Any>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), StoreError> {
+        let Some(kind) = self.kinds.get(task.kind.as_str()).cloned() else {
+            // Written by a newer release, say: left for a node that knows it.
+            tracing::error!("no worker here knows this kind of task");
+            task.run_at = self.app.clock().now() + self.lease();
+            return self.release(task, owner).await;
+        };
+        loop {
+            let progress = self.step(kind.as_ref(), &mut task, owner).await?;
+            if matches!(progress, Progress::Released) {
+                return Ok(());
+            }
+            if *stop.borrow() {
+                return self.release(task, owner).await;
+            }
+        }
+    }
+
+    /// Gives the task back to the queue.
+    async fn release(&self, mut task: TaskRow, owner: Id<Any>) -> Result<(), StoreError> {
+        task.lease_owner = None;
+        task.lease_until = None;
+        self.app
+            .store()
+            .write("release_task", move |tx| rows::save(tx, &task, owner))
+            .await
+            .map(drop)
+    }
+
+    /// Runs or undoes the step that the task stands before, and records it; ends the task if none is left.
+    async fn step(
+        &self,
+        kind: &dyn Kind,
+        task: &mut TaskRow,
+        owner: Id<Any>,
+    ) -> Result<Progress, StoreError> {
+        let steps = kind.steps();
+        // While going back, `step` is one above the step to undo.
+        let index = if task.undoing { task.step - 1 } else { task.step };
+        let step = usize::try_from(index).ok().and_then(|index| steps.get(index));
+        let Some(step) = step else {
+            let outcome = if task.undoing {
+                Outcome::Failed
+            } else {
+                Outcome::Completed
+            };
+            return self.end(kind, task, owner, outcome).await;
+        };
+        step.name().clone_into(&mut task.step_name);
+        let mut work = Work {
+            app: self.app.clone(),
+            task: task.id,
+            organization: task.organization_id,
+            project: task.project_id,
+            resource: task.resource_id,
+            parameters: task.parameters.clone(),
+            notes: task.notes.read().unwrap_or_default(),
+        };
+        let outcome = self
+            .with_lease(task.id, owner, run_step(step.as_ref(), &mut work, task.undoing))
+            .await;
+        crate::crash::point("task.step");
+        task.notes = JsonText::of(&work.notes);
+        match outcome {
+            Ok(()) if task.undoing => task.step -= 1,
+            Ok(()) => {
+                task.step += 1;
+                task.progress = 100 * task.step / i32::try_from(steps.len()).unwrap_or(i32::MAX);
+            }
+            Err(error) => return self.failed(task, owner, error).await,
+        }
+        task.lease_until = Some(self.app.clock().now() + self.lease());
+        let row = task.clone();
+        let held = self
+            .app
+            .store()
+            .write("record_step", move |tx| rows::save(tx, &row, owner))
+            .await?;
+        crate::crash::point("task.recorded");
+        Ok(if held { Progress::Next } else { Progress::Released })
+    }
+
+    /// Waits for a step, prolonging the lease meanwhile.
+    async fn with_lease(
+        &self,
+        id: Id<Task>,
+        owner: Id<Any>,
+        step: impl Future<Output = Result<(), StepError>>,
+    ) -> Result<(), StepError> {
+        tokio::pin!(step);
+        loop {
+            tokio::select! {
+                outcome = &mut step => return outcome,
+                () = tokio::time::sleep(self.lease() / 3) => {
+                    let until = self.app.clock().now() + self.lease();
+                    let renewed = self.app.store().write("renew_lease", move |tx| rows::renew(tx, id, owner, until));
+                    if let Err::<bool, StoreError>(error) = renewed.await {
+                        tracing::warn!(%error, "the lease could not be renewed");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Another try later, or the way back.
+    async fn failed(
+        &self,
+        task: &mut TaskRow,
+        owner: Id<Any>,
+        error: StepError,
+    ) -> Result<Progress, StoreError> {
+        let settings = &self.app.config().tasks;
+        tracing::warn!(
+            step = task.step_name,
+            undoing = task.undoing,
+            message = error.message,
+            detail = error.detail,
+            "a step failed"
+        );
+        task.retry_count += 1;
+        // What was begun must be taken back, however long that takes: undoing has no last try.
+        let again = task.undoing || (error.retry && task.retry_count <= task.max_retries);
+        if again {
+            let doubled =
+                settings.retry_first_ms << task.retry_count.clamp(1, 20).unsigned_abs().saturating_sub(1);
+            let pause = doubled.min(settings.retry_longest_ms);
+            let jittered = rand::random_range(pause / 2..=pause.max(1));
+            task.status = Status::Pending;
+            task.run_at = self.app.clock().now() + Duration::from_millis(jittered);
+            if !task.undoing {
+                task.error = Some(error.message);
+                task.error_detail = Some(error.detail);
+            }
+        } else {
+            task.error = Some(error.message);
+            task.error_detail = Some(error.detail);
+            task.undoing = true;
+            task.retry_count = task.retry_count.min(task.max_retries);
+            // The step that failed may have done half of its work.
+            task.step += 1;
+        }
+        let row = task.clone();
+        if again {
+            self.release(row, owner).await?;
+            return Ok(Progress::Released);
+        }
+        let held = self
+            .app
+            .store()
+            .write("record_failure", move |tx| rows::save(tx, &row, owner))
+            .await?;
+        Ok(if held { Progress::Next } else { Progress::Released })
+    }
+
+    async fn end(
+        &self,
+        kind: &dyn Kind,
+        task: &mut TaskRow,
+        owner: Id<Any>,
+        outcome: Outcome,
+    ) -> Result<Progress, StoreError> {
+        task.status = match outcome {
+            Outcome::Completed => Status::Completed,
+            Outcome::Failed => Status::Failed,
+        };
+        if outcome == Outcome::Completed {
+            task.error = None;
+            task.error_detail = None;
+            task.progress = 100;
+        }
+        task.completed_at = Some(self.app.clock().now());
+        task.lease_owner = None;
+        task.lease_until = None;
+        let (row, kinds, name) = (task.clone(), Arc::clone(&self.kinds), kind.name());
+        self.app
+            .store()
+            .write("end_task", move |tx| {
+                // Only who still holds the lease may end it, and then with all that its end means.
+                if rows::save(tx, &row, owner)?
+                    && let Some(kind) = kinds.get(name)
+                {
+                    kind.ended(tx, &row, outcome)?;
+                    tx.ring();
+                }
+                Ok::<_, StoreError>(())
+            })
+            .await?;
+        metrics::counter!("onet_tasks_ended", "kind" => name, "status" => task.status.as_str()).increment(1);
+        tracing::info!(status = task.status.as_str(), "a task has ended");
+        Ok(Progress::Released)
+    }
+}
+
+async fn run_step(step: &dyn Step, work: &mut Work, undoing: bool) -> Result<(), StepError> {
+    if crate::crash::point(step.name()) {
+        return Err(StepError::fatal("A test made this step fail.", step.name()));
+    }
+    if undoing {
+        step.undo(work).await
+    } else {
+        step.run(work).await
+    }
+}

@@ -1,0 +1,185 @@
+//! Durable work in the outside world: a row in the transaction of the change, done by a worker, whatever crashes.
+//!
+//! A task has a [`Kind`], which is a list of [`Step`]s. A worker claims the task under a lease and runs its steps in
+//! order; each step first looks whether its effect exists already, so that running it twice does no harm, and its
+//! completion is recorded with a compare-and-set on the lease. A worker that dies loses its lease, and another goes
+//! on with the same step. A step that fails is tried again with growing pauses; one that can't succeed makes the task
+//! go back: the steps done are undone in reverse, and the task ends `failed`.
+//!
+//! Of the tasks of one resource at most one runs; the others wait in the order in which they were enqueued.
+
+mod engine;
+mod rows;
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+pub use self::{
+    engine::Engine,
+    rows::{Status, TaskRow},
+};
+use crate::{
+    App,
+    access::{Organization, Project, User},
+    http::Request,
+    id::{Any, Id},
+    json::JsonText,
+    store::{StoreError, Tx},
+};
+
+/// Names the ids of tasks.
+#[derive(Debug)]
+pub enum Task {}
+
+/// A task to be done once this transaction is committed.
+#[derive(Clone, Debug)]
+pub struct NewTask {
+    /// The kind's name, as the API shows it: `attach_vpc`.
+    pub kind: &'static str,
+    /// Whose it is.
+    pub organization: Id<Organization>,
+    /// Whose it is.
+    pub project: Id<Project>,
+    /// The API's word for the resource: `instance`.
+    pub resource_type: &'static str,
+    /// The resource. Its tasks run one after the other.
+    pub resource: Id<Any>,
+    /// What the steps need to know. Never a secret: clients see it.
+    pub parameters: Value,
+    /// How often a failing step is tried again before the task goes back.
+    pub max_retries: i32,
+    /// Who asked for it.
+    pub created_by: Option<Id<User>>,
+    /// The request that asked for it.
+    pub request: Option<Id<Request>>,
+}
+
+impl Tx<'_> {
+    /// Enqueues a task in this transaction; workers wake when it is committed.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub fn enqueue(&mut self, task: &NewTask) -> Result<Id<Task>, StoreError> {
+        let id = rows::insert(self, task)?;
+        crate::crash::point("task.enqueued");
+        self.ring();
+        Ok(id)
+    }
+}
+
+/// What a step is given.
+#[derive(Clone)]
+pub struct Work {
+    /// The shared parts of onetd.
+    pub app: App,
+    /// The task.
+    pub task: Id<Task>,
+    /// Whose it is.
+    pub organization: Id<Organization>,
+    /// Whose it is.
+    pub project: Id<Project>,
+    /// The resource.
+    pub resource: Id<Any>,
+    parameters: JsonText,
+    /// What steps note for later steps and for their undoing; kept when the step is done.
+    pub notes: Map<String, Value>,
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work")
+            .field("task", &self.task)
+            .field("resource", &self.resource)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Work {
+    /// The parameters that the task was enqueued with.
+    ///
+    /// # Errors
+    /// Final: they are not what this kind of task takes.
+    pub fn parameters<T: DeserializeOwned>(&self) -> Result<T, StepError> {
+        self.parameters
+            .read()
+            .map_err(|error| StepError::fatal("The task's parameters can't be read.", error))
+    }
+}
+
+/// Why a step failed.
+#[derive(Debug)]
+pub struct StepError {
+    /// For the user.
+    pub message: String,
+    /// For the operator.
+    pub detail: String,
+    /// Whether trying again may help.
+    pub retry: bool,
+}
+
+impl StepError {
+    /// Trying again may help: a host that is away, a time-out.
+    pub fn passing(message: impl Into<String>, detail: impl std::fmt::Display) -> Self {
+        Self {
+            message: message.into(),
+            detail: detail.to_string(),
+            retry: true,
+        }
+    }
+
+    /// It can't succeed.
+    pub fn fatal(message: impl Into<String>, detail: impl std::fmt::Display) -> Self {
+        Self {
+            message: message.into(),
+            detail: detail.to_string(),
+            retry: false,
+        }
+    }
+}
+
+impl From<StoreError> for StepError {
+    fn from(error: StoreError) -> Self {
+        Self::passing("The service is temporarily unavailable.", error)
+    }
+}
+
+/// What a step returns.
+pub type Done<'a> = Pin<Box<dyn Future<Output = Result<(), StepError>> + Send + 'a>>;
+
+/// One thing done in the outside world.
+pub trait Step: Send + Sync {
+    /// Shown as the task's progress and used as a crash point: `task.<name>`.
+    fn name(&self) -> &'static str;
+
+    /// Does it, or finds it done: running it twice has the effect of running it once.
+    fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a>;
+
+    /// Takes it back, or finds nothing to take back. Called also if `run` failed halfway.
+    fn undo<'a>(&'a self, work: &'a mut Work) -> Done<'a>;
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every step was done.
+    Completed,
+    /// It could not be done, and everything was taken back.
+    Failed,
+}
+
+/// A kind of task.
+pub trait Kind: Send + Sync {
+    /// As [`NewTask::kind`] names it.
+    fn name(&self) -> &'static str;
+
+    /// Its steps, in order.
+    fn steps(&self) -> &[Arc<dyn Step>];
+
+    /// What changes in the database when a task of this kind ends, in the transaction that records the end.
+    ///
+    /// # Errors
+    /// The database refused; the end is then recorded later.
+    fn ended(&self, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError>;
+}

@@ -1,0 +1,216 @@
+//! The table of tasks.
+
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, Insertable, NullableExpressionMethods, OptionalExtension,
+    QueryDsl, Queryable, RunQueryDsl, Selectable, SelectableHelper,
+    dsl::{exists, not},
+};
+use serde_json::{Map, Value};
+
+use super::{NewTask, Task};
+use crate::{
+    access::{Organization, Project, User},
+    http::Request,
+    id::{Any, Id},
+    json::JsonText,
+    schema::tasks,
+    store::{Conn, StoreError, Tx},
+    time::Time,
+};
+
+crate::words! {
+    /// Where a task stands.
+    pub enum Status {
+        /// Waits for its turn, or for another try.
+        Pending = "pending",
+        /// A worker has it.
+        Running = "running",
+        /// Done.
+        Completed = "completed",
+        /// Could not be done; everything was taken back.
+        Failed = "failed",
+        /// Withdrawn before it began.
+        Cancelled = "cancelled",
+    }
+}
+
+/// A row of the table of tasks.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = tasks)]
+#[expect(
+    missing_docs,
+    reason = "documented where they are set: NewTask, and the engine"
+)]
+pub struct TaskRow {
+    pub id: Id<Task>,
+    pub kind: String,
+    pub organization_id: Id<Organization>,
+    pub project_id: Id<Project>,
+    pub resource_type: String,
+    pub resource_id: Id<Any>,
+    pub status: Status,
+    pub step: i32,
+    pub step_name: String,
+    pub undoing: bool,
+    pub progress: i32,
+    pub parameters: JsonText,
+    pub notes: JsonText,
+    pub result: Option<JsonText>,
+    pub error: Option<String>,
+    pub error_detail: Option<String>,
+    pub retry_count: i32,
+    pub max_retries: i32,
+    pub run_at: Time,
+    pub lease_owner: Option<Id<Any>>,
+    pub lease_until: Option<Time>,
+    pub created_by: Option<Id<User>>,
+    pub request_id: Option<Id<Request>>,
+    pub created: Time,
+    pub modified: Time,
+    pub started_at: Option<Time>,
+    pub completed_at: Option<Time>,
+}
+
+pub(super) fn insert(tx: &mut Tx<'_>, task: &NewTask) -> Result<Id<Task>, StoreError> {
+    let now = tx.now();
+    let row = TaskRow {
+        id: Id::new(),
+        kind: task.kind.to_owned(),
+        organization_id: task.organization,
+        project_id: task.project,
+        resource_type: task.resource_type.to_owned(),
+        resource_id: task.resource,
+        status: Status::Pending,
+        step: 0,
+        step_name: String::new(),
+        undoing: false,
+        progress: 0,
+        parameters: JsonText::of(&task.parameters),
+        notes: JsonText::of(&Map::<String, Value>::new()),
+        result: None,
+        error: None,
+        error_detail: None,
+        retry_count: 0,
+        max_retries: task.max_retries,
+        run_at: now,
+        lease_owner: None,
+        lease_until: None,
+        created_by: task.created_by,
+        request_id: task.request,
+        created: now,
+        modified: now,
+        started_at: None,
+        completed_at: None,
+    };
+    diesel::insert_into(tasks::table)
+        .values(&row)
+        .execute(tx.conn())?;
+    Ok(row.id)
+}
+
+/// A task that may run now: due, under nobody's lease, and with no task of its resource before it or running.
+pub(super) fn find_due(conn: &mut Conn, now: Time) -> Result<Option<Id<Task>>, StoreError> {
+    let other = diesel::alias!(tasks as other);
+    let in_the_way = other.filter(
+        other
+            .field(tasks::resource_id)
+            .eq(tasks::resource_id)
+            .and(other.field(tasks::status).eq_any(["pending", "running"]))
+            .and(other.field(tasks::id).ne(tasks::id))
+            .and(
+                other
+                    .field(tasks::created)
+                    .lt(tasks::created)
+                    .or(other
+                        .field(tasks::created)
+                        .eq(tasks::created)
+                        .and(other.field(tasks::id).lt(tasks::id)))
+                    .or(other.field(tasks::status).eq("running")),
+            ),
+    );
+    let free = tasks::lease_until.is_null().or(tasks::lease_until.lt(Some(now)));
+    let due = tasks::table
+        .filter(tasks::status.eq_any(["pending", "running"]))
+        .filter(tasks::run_at.le(now))
+        .filter(free.assume_not_null())
+        .filter(not(exists(in_the_way)))
+        .order((tasks::run_at, tasks::id))
+        .select(tasks::id);
+    Ok(due.first(conn).optional()?)
+}
+
+/// Takes a task under a lease, if nobody was faster.
+pub(super) fn claim(
+    tx: &mut Tx<'_>,
+    id: Id<Task>,
+    owner: Id<Any>,
+    until: Time,
+) -> Result<Option<TaskRow>, StoreError> {
+    let now = tx.now();
+    let free = tasks::lease_until.is_null().or(tasks::lease_until.lt(Some(now)));
+    let target = tasks::table
+        .filter(tasks::id.eq(id))
+        .filter(tasks::status.eq_any(["pending", "running"]))
+        .filter(tasks::run_at.le(now))
+        .filter(free.assume_not_null());
+    let claimed = diesel::update(target)
+        .set((
+            tasks::status.eq(Status::Running),
+            tasks::lease_owner.eq(Some(owner)),
+            tasks::lease_until.eq(Some(until)),
+            tasks::modified.eq(now),
+        ))
+        .execute(tx.conn())?;
+    if claimed == 0 {
+        return Ok(None);
+    }
+    let first = tasks::table
+        .filter(tasks::id.eq(id))
+        .filter(tasks::started_at.is_null());
+    diesel::update(first)
+        .set(tasks::started_at.eq(Some(now)))
+        .execute(tx.conn())?;
+    Ok(Some(
+        tasks::table
+            .find(id)
+            .select(TaskRow::as_select())
+            .first(tx.conn())?,
+    ))
+}
+
+/// Prolongs a lease. `false` if it was lost.
+pub(super) fn renew(tx: &mut Tx<'_>, id: Id<Task>, owner: Id<Any>, until: Time) -> Result<bool, StoreError> {
+    let held = tasks::table
+        .filter(tasks::id.eq(id))
+        .filter(tasks::lease_owner.eq(owner));
+    Ok(diesel::update(held)
+        .set(tasks::lease_until.eq(Some(until)))
+        .execute(tx.conn())?
+        == 1)
+}
+
+/// Writes back a task that this worker holds. `false` if the lease was lost meanwhile: then nothing is written.
+pub(super) fn save(tx: &mut Tx<'_>, task: &TaskRow, owner: Id<Any>) -> Result<bool, StoreError> {
+    let held = tasks::table
+        .filter(tasks::id.eq(task.id))
+        .filter(tasks::lease_owner.eq(owner));
+    let saved = diesel::update(held)
+        .set((
+            tasks::status.eq(task.status),
+            tasks::step.eq(task.step),
+            tasks::step_name.eq(&task.step_name),
+            tasks::undoing.eq(task.undoing),
+            tasks::progress.eq(task.progress),
+            tasks::notes.eq(&task.notes),
+            tasks::error.eq(&task.error),
+            tasks::error_detail.eq(&task.error_detail),
+            tasks::retry_count.eq(task.retry_count),
+            tasks::run_at.eq(task.run_at),
+            tasks::lease_owner.eq(task.lease_owner),
+            tasks::lease_until.eq(task.lease_until),
+            tasks::modified.eq(tx.now()),
+            tasks::completed_at.eq(task.completed_at),
+        ))
+        .execute(tx.conn())?;
+    Ok(saved == 1)
+}
