@@ -6,6 +6,7 @@
 //! | [`Moment`] | `timestamptz` | integer, microseconds since 1970 |
 //!
 //! JSON is text on both ([`JsonText`]), money a big integer ([`Amount`]).
+#![allow(missing_docs, reason = "the derive of the multi-connection writes items without documentation")]
 
 use diesel::{
     connection::SimpleConnection,
