@@ -29,6 +29,15 @@ pub enum Project {}
 #[derive(Debug)]
 pub enum Credential {}
 
+/// The id of a user.
+pub type UserId = Id<User>;
+/// The id of an organization.
+pub type OrganizationId = Id<Organization>;
+/// The id of a project.
+pub type ProjectId = Id<Project>;
+/// The id of a credential.
+pub type CredentialId = Id<Credential>;
+
 crate::words! {
     /// What a member may do, from least to most: each role has the permissions of those before it.
     #[derive(PartialOrd, Ord)]

@@ -77,6 +77,7 @@ pub enum LogFormat {
 #[expect(missing_docs, reason = "see onet.default.toml")]
 pub struct Store {
     pub url: Secret,
+    pub migrate_on_start: bool,
     pub connections: usize,
     pub postgres_connections: usize,
     pub queue: usize,

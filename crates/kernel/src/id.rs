@@ -45,6 +45,9 @@ impl<K> Id<K> {
 #[derive(Debug)]
 pub enum Any {}
 
+/// An id of any kind.
+pub type AnyId = Id<Any>;
+
 impl<K> Default for Id<K> {
     fn default() -> Self {
         Self::new()

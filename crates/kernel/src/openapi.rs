@@ -4,11 +4,14 @@
 //! of a list of types, a reference with other keywords wrapped in `allOf`, words and formats written where they are
 //! used rather than referred to.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, marker::PhantomData};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value, json};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 /// The prefix of references to schemas.
 const SCHEMAS: &str = "#/components/schemas/";
@@ -226,13 +229,55 @@ impl Serialize for Yaml<'_> {
     }
 }
 
+/// Documents an integer without a stated width: counters, legacy ids.
+#[derive(Debug)]
+pub enum Whole {}
+
+impl PartialSchema for Whole {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Integer).into()
+    }
+}
+
+impl ToSchema for Whole {}
+
+/// A field that requests have and answers don't: it documents a `T` and holds nothing.
+///
+/// Mark it `#[schema(write_only)]` and `#[serde(skip_serializing_if = "WriteOnly::hidden")]`.
+#[derive(Debug)]
+pub struct WriteOnly<T>(PhantomData<fn() -> T>);
+
+impl<T> WriteOnly<T> {
+    /// The field, which holds nothing.
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+
+    /// Always: for `skip_serializing_if`.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+    pub const fn hidden(&self) -> bool {
+        true
+    }
+}
+
+impl<T> Default for WriteOnly<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Serialize for WriteOnly<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
 /// Documents the schema of `T` with nothing required: the body of a PATCH.
 #[derive(Debug)]
-pub struct Patched<T>(std::marker::PhantomData<T>);
+pub struct Patched<T>(PhantomData<T>);
 
 impl<T: ToSchema> PartialSchema for Patched<T> {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        use utoipa::openapi::{RefOr, Schema};
+    fn schema() -> RefOr<Schema> {
         let mut schema = T::schema();
         if let RefOr::T(Schema::Object(object)) = &mut schema {
             object.required.clear();
@@ -246,7 +291,7 @@ impl<T: ToSchema> ToSchema for Patched<T> {
         format!("Patched{}", T::name()).into()
     }
 
-    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         T::schemas(schemas);
     }
 }

@@ -1,1 +1,7 @@
-fn main() {}
+//! `onetd`: see `onetd --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    onetd::cli::run()
+}

@@ -1,4 +1,4 @@
-//! The API's document and its page, and what operators ask: `/healthz`, `/readyz`, `/metrics`.
+//! The API's document, and what operators ask: `/healthz`, `/readyz`, `/metrics`.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -24,7 +24,7 @@ struct Texts {
     yaml: String,
 }
 
-/// `/schema` and `/docs`.
+/// `/schema`.
 pub(super) fn schema_routes(document: Arc<Value>) -> Router {
     let texts = Arc::new(Texts {
         json: serde_json::to_string(&*document).unwrap_or_default(),

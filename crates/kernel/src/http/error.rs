@@ -340,3 +340,21 @@ impl Faults {
         Value::Object(map)
     }
 }
+
+/// The refusals that every operation with a credential may answer, for its documentation.
+#[derive(Debug)]
+pub enum Refusals {}
+
+impl utoipa::IntoResponses for Refusals {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        let known = [
+            ("401", "No credentials, or invalid ones"),
+            ("403", "Insufficient permissions"),
+            ("404", "Not found"),
+            ("429", "Too many requests; see the Retry-After header"),
+            ("503", "Temporarily unavailable; see the Retry-After header"),
+        ];
+        let response = |text| utoipa::openapi::Response::new(text).into();
+        known.into_iter().map(|(code, text)| (code.to_owned(), response(text))).collect()
+    }
+}

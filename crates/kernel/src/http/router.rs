@@ -25,15 +25,12 @@ pub struct Areas {
 }
 
 impl Areas {
-    /// Takes the routes apart from their documentation. `api` carries the document's head (title, tags, security).
-    pub fn new(api: utoipa::openapi::OpenApi, routes: OpenApiRouter) -> Self {
+    /// Takes the routes apart from their documentation. `api` carries the document's head (title, tags, security),
+    /// `pages` what is for people and not in the document.
+    pub fn new(mut api: utoipa::openapi::OpenApi, routes: OpenApiRouter, pages: Router) -> Self {
         let (routes, paths) = routes.split_for_parts();
-        let mut api = api;
         api.merge(paths);
-        Self {
-            routes,
-            document: openapi::document(&api),
-        }
+        Self { routes: routes.merge(pages), document: openapi::document(&api) }
     }
 
     /// `PUT /v1/…/{id}` → `replace_instance`: what requests are called in logs and metrics.

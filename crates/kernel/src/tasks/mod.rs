@@ -32,6 +32,8 @@ use crate::{
 /// Names the ids of tasks.
 #[derive(Debug)]
 pub enum Task {}
+/// The id of a task.
+pub type TaskId = Id<Task>;
 
 /// A task to be done once this transaction is committed.
 #[derive(Clone, Debug)]

@@ -1,0 +1,162 @@
+//! The steps of an instance's tasks in the outside world.
+
+use std::sync::Arc;
+
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl, SelectableHelper};
+use kernel::{
+    audit::{AuditStatus, Changes, Event, Origin},
+    id::Id,
+    store::{StoreError, Tx, lock},
+    tasks::{Done, Kind, NewTask, Outcome, Step, StepError, TaskRow, Work},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    api::InstanceKind,
+    rows::{InstanceRow, update},
+};
+use crate::{
+    network::NetworkDriver,
+    schema::instances,
+    vpcs::api::VpcKind,
+};
+
+/// Moves an instance's interface to the VPC that its row names already.
+pub struct AttachVpc {
+    steps: Vec<Arc<dyn Step>>,
+}
+
+/// What the task is about: both VPCs, so that it can be undone.
+#[derive(Debug, Serialize, Deserialize)]
+struct Move {
+    vpc_id: Id<VpcKind>,
+    previous_vpc_id: Id<VpcKind>,
+}
+
+impl std::fmt::Debug for AttachVpc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AttachVpc")
+    }
+}
+
+impl AttachVpc {
+    const NAME: &'static str = "attach_vpc";
+
+    /// The kind, on this driver.
+    pub fn new(network: &Arc<dyn NetworkDriver>) -> Self {
+        Self {
+            steps: vec![
+                Arc::new(Detach { network: Arc::clone(network) }),
+                Arc::new(Attach { network: Arc::clone(network) }),
+            ],
+        }
+    }
+
+    /// The task that makes `row`'s VPC true, coming from `previous`.
+    pub(super) fn task(row: &InstanceRow, previous: Id<VpcKind>) -> NewTask {
+        NewTask {
+            kind: Self::NAME,
+            organization: row.organization_id,
+            project: row.project_id,
+            resource_type: "instance",
+            resource: row.id.cast(),
+            parameters: serde_json::json!({ "vpc_id": row.vpc_id, "previous_vpc_id": previous }),
+            max_retries: 5,
+            created_by: None,
+            request: None,
+        }
+    }
+}
+
+impl Kind for AttachVpc {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn steps(&self) -> &[Arc<dyn Step>] {
+        &self.steps
+    }
+
+    /// A move that failed was undone by its steps: the row says again where the instance is, unless a later change
+    /// has already asked for something else.
+    fn ended(&self, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
+        let Ok(wanted) = task.parameters.read::<Move>() else { return Ok(()) };
+        if outcome == Outcome::Completed {
+            return Ok(());
+        }
+        let query = instances::table
+            .filter(instances::id.eq(task.resource_id.cast::<InstanceKind>()))
+            .filter(instances::project_id.eq(task.project_id))
+            .select(InstanceRow::as_select());
+        let row: Option<InstanceRow> = lock("instances", query).get_result(tx.conn()).optional()?;
+        let Some(mut row) = row.filter(|row| row.vpc_id == wanted.vpc_id) else { return Ok(()) };
+        let mut changes = Changes::default();
+        changes.note("vpc_id", &row.vpc_id, &wanted.previous_vpc_id);
+        row.vpc_id = wanted.previous_vpc_id;
+        row.version += 1;
+        row.modified = tx.now();
+        update(tx, &row)?;
+        let event = Event {
+            action: "instance.vpc_change_failed",
+            resource_type: "instance",
+            resource_id: row.id.cast(),
+            resource_name: row.name.clone(),
+            description: format!("Instance {} stays in its VPC: the change failed", row.name),
+            changes,
+            status: AuditStatus::Failure,
+        };
+        tx.audit(&Origin::system("worker"), Some(row.organization_id), Some(row.project_id), &event)
+    }
+}
+
+struct Detach {
+    network: Arc<dyn NetworkDriver>,
+}
+
+impl Step for Detach {
+    fn name(&self) -> &'static str {
+        "detach_interface"
+    }
+
+    fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
+        Box::pin(async move {
+            let Move { previous_vpc_id, .. } = work.parameters()?;
+            self.network.detach(&work.app, work.resource.cast(), previous_vpc_id).await.map_err(driver)
+        })
+    }
+
+    fn undo<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
+        Box::pin(async move {
+            let Move { previous_vpc_id, .. } = work.parameters()?;
+            self.network.attach(&work.app, work.resource.cast(), previous_vpc_id).await.map_err(driver)
+        })
+    }
+}
+
+struct Attach {
+    network: Arc<dyn NetworkDriver>,
+}
+
+impl Step for Attach {
+    fn name(&self) -> &'static str {
+        "attach_interface"
+    }
+
+    fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
+        Box::pin(async move {
+            let Move { vpc_id, .. } = work.parameters()?;
+            self.network.attach(&work.app, work.resource.cast(), vpc_id).await.map_err(driver)
+        })
+    }
+
+    fn undo<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
+        Box::pin(async move {
+            let Move { vpc_id, .. } = work.parameters()?;
+            self.network.detach(&work.app, work.resource.cast(), vpc_id).await.map_err(driver)
+        })
+    }
+}
+
+fn driver(error: crate::network::NetworkError) -> StepError {
+    StepError::passing("The network could not be changed.", error)
+}

@@ -1,0 +1,49 @@
+//! A network that only exists on paper: it records which interface is in which VPC and moves no packet.
+//!
+//! It stands where the driver of real bridges will, so that the task engine and the operations above it are real
+//! already. An installation must not take it for isolation between tenants.
+
+use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
+use kernel::{App, id::Id, store::StoreError};
+
+use super::{Changed, NetworkDriver};
+use crate::{instances::api::InstanceKind, schema::network_attachments, vpcs::api::VpcKind};
+
+/// Records attachments in the table `network_attachments`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RecordingNetwork;
+
+impl NetworkDriver for RecordingNetwork {
+    fn attach<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Changed<'a> {
+        Box::pin(async move {
+            let record = app.store().write("record_attachment", move |tx| {
+                let now = tx.now();
+                let known = network_attachments::table.find(instance);
+                let moved = diesel::update(known)
+                    .set((network_attachments::vpc_id.eq(vpc), network_attachments::attached_at.eq(now)))
+                    .execute(tx.conn())?;
+                if moved == 0 {
+                    let row = (
+                        network_attachments::instance_id.eq(instance),
+                        network_attachments::vpc_id.eq(vpc),
+                        network_attachments::attached_at.eq(now),
+                    );
+                    diesel::insert_into(network_attachments::table).values(row).execute(tx.conn())?;
+                }
+                Ok::<_, StoreError>(())
+            });
+            Ok(record.await?)
+        })
+    }
+
+    fn detach<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Changed<'a> {
+        Box::pin(async move {
+            let erase = app.store().write("erase_attachment", move |tx| {
+                let known = network_attachments::table.find(instance).filter(network_attachments::vpc_id.eq(vpc));
+                diesel::delete(known).execute(tx.conn())?;
+                Ok::<_, StoreError>(())
+            });
+            Ok(erase.await?)
+        })
+    }
+}

@@ -1,0 +1,284 @@
+//! The area's tables, as Diesel sees them; `migrations/` documents the columns.
+#![allow(missing_docs, reason = "the migrations document tables and columns")]
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    locations (id) {
+        id -> Uuid,
+        name -> Text,
+        slug -> Text,
+        country_code -> Text,
+        is_active -> Bool,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    sizes (id) {
+        id -> Uuid,
+        name -> Text,
+        slug -> Text,
+        cpu_model -> Text,
+        vcpu -> BigInt,
+        ram_mb -> BigInt,
+        bandwidth_mbps -> BigInt,
+        is_active -> Bool,
+        description -> Text,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Text};
+    use kernel::store::sql::Uuid;
+
+    size_volumes (id) {
+        id -> Uuid,
+        size_id -> Uuid,
+        volume_type -> Text,
+        disk_gb -> BigInt,
+        is_default -> Bool,
+        is_active -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Text};
+    use kernel::store::sql::Uuid;
+
+    size_prices (id) {
+        id -> Uuid,
+        size_id -> Uuid,
+        billing_cycle -> Text,
+        price -> BigInt,
+        discount_percent -> BigInt,
+        is_default -> Bool,
+        is_active -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Text};
+    use kernel::store::sql::Uuid;
+
+    addons (id) {
+        id -> Uuid,
+        slug -> Text,
+        name -> Text,
+        name_fr -> Text,
+        description -> Text,
+        description_fr -> Text,
+        billing_type -> Text,
+        is_active -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::Bool;
+    use kernel::store::sql::Uuid;
+
+    size_addons (id) {
+        id -> Uuid,
+        size_id -> Uuid,
+        addon_id -> Uuid,
+        is_included -> Bool,
+        is_default -> Bool,
+        is_active -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Text};
+    use kernel::store::sql::Uuid;
+
+    size_addon_prices (id) {
+        id -> Uuid,
+        size_addon_id -> Uuid,
+        billing_cycle -> Text,
+        price -> BigInt,
+        is_active -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    images (id) {
+        id -> Uuid,
+        organization_id -> Nullable<Uuid>,
+        name -> Text,
+        slug -> Text,
+        description -> Text,
+        visibility -> Text,
+        os_name -> Text,
+        os_version -> Text,
+        os_architecture -> Text,
+        language -> Text,
+        is_active -> Bool,
+        is_featured -> Bool,
+        is_windows -> Bool,
+        requires_license_addon -> Bool,
+        min_disk_gb -> BigInt,
+        min_ram_mb -> BigInt,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    vpcs (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Nullable<Uuid>,
+        location_id -> Uuid,
+        name -> Text,
+        cidr_block -> Text,
+        is_default -> Bool,
+        is_active -> Bool,
+        version -> BigInt,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    instances (id) {
+        id -> Uuid,
+        legacy_id -> BigInt,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        name -> Text,
+        hostname -> Text,
+        description -> Text,
+        search -> Text,
+        status -> Text,
+        size_id -> Uuid,
+        location_id -> Uuid,
+        vpc_id -> Uuid,
+        image_id -> Uuid,
+        os_name -> Text,
+        primary_ipv4 -> Nullable<Uuid>,
+        primary_ipv6 -> Nullable<Uuid>,
+        billing_cycle -> Text,
+        billing_start_date -> Moment,
+        billing_end_date -> Nullable<Moment>,
+        next_billing_date -> Nullable<Moment>,
+        cancellation_requested_at -> Nullable<Moment>,
+        cancellation_reason -> Text,
+        bandwidth_used_gb -> BigInt,
+        tags -> Text,
+        is_active -> Bool,
+        is_installed -> Bool,
+        version -> BigInt,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::Text;
+    use kernel::store::sql::Uuid;
+
+    instance_tags (instance_id, tag_key) {
+        instance_id -> Uuid,
+        tag_key -> Text,
+        tag_value -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    ip_addresses (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        instance_id -> Nullable<Uuid>,
+        address -> Text,
+        ip_type -> Text,
+        interface -> BigInt,
+        netmask -> Nullable<Text>,
+        gateway -> Text,
+        network_id -> Nullable<Uuid>,
+        vlan -> Nullable<BigInt>,
+        mac_address -> Text,
+        is_primary -> Bool,
+        reverse_dns -> Text,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    volumes (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        instance_id -> Nullable<Uuid>,
+        location_id -> Uuid,
+        name -> Text,
+        size_gb -> BigInt,
+        status -> Text,
+        disk_name -> Text,
+        price_monthly -> BigInt,
+        is_active -> Bool,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    instance_states (id) {
+        id -> Uuid,
+        instance_id -> Uuid,
+        vm_status -> Text,
+        uptime -> BigInt,
+        cpu_usage -> BigInt,
+        memory_usage_mb -> BigInt,
+        disk_usage_gb -> BigInt,
+        network_in_bytes -> BigInt,
+        network_out_bytes -> BigInt,
+        last_synced_at -> Moment,
+        sync_source -> Text,
+    }
+}
+
+diesel::table! {
+    use kernel::store::sql::{Moment, Uuid};
+
+    network_attachments (instance_id) {
+        instance_id -> Uuid,
+        vpc_id -> Uuid,
+        attached_at -> Moment,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    instances,
+    vpcs,
+    instance_states,
+    instance_tags,
+    ip_addresses,
+    volumes,
+);

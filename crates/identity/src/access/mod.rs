@@ -1,0 +1,334 @@
+//! Who calls, and what they reach: the kernel's [`Access`], asked once for every request.
+
+mod roles;
+mod rows;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
+use kernel::{
+    access::{
+        Access, ActorType, AuthFault, Bearer, Caller, Credential, INVALID, Later, Organization, Project,
+        Reach,
+    },
+    config::{Auth, Config},
+    http::ApiResult,
+    id::Id,
+    store::{Store, StoreError},
+    time::{Clock, Time},
+};
+use quick_cache::sync::Cache;
+
+pub(crate) use self::roles::in_project;
+use self::rows::{CredentialFacts, Found, UserFacts};
+use crate::{
+    auth::Throttle,
+    credentials::CredentialKind,
+    passwords::Passwords,
+    schema,
+    secrets::{SecretError, Secrets, is_key},
+    tokens::Tokens,
+};
+
+/// Numbers of older clients whose ids are remembered.
+const REMEMBERED_NUMBERS: usize = 10_000;
+/// Keys whose last use is remembered.
+const REMEMBERED_KEYS: usize = 10_000;
+/// How far behind a key's `last_used_at` may be.
+const USE_LAG: Duration = Duration::from_secs(60);
+
+/// Identity can't begin its work.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// No master secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// No signing keys.
+    #[error("the keys of access tokens: {0}")]
+    Keys(#[from] jsonwebtoken::errors::Error),
+    /// The cost of hashing is out of range.
+    #[error("auth.argon2_*: {0}")]
+    Hashing(#[from] argon2::password_hash::Error),
+}
+
+/// What authentication needs of this installation. Clones are cheap and share it.
+#[derive(Clone)]
+pub struct Identity(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    clock: Clock,
+    secrets: Secrets,
+    tokens: Tokens,
+    passwords: Passwords,
+    throttle: Throttle,
+    settings: Auth,
+    /// Ids by the numbers of older clients: they never change.
+    organizations: Cache<i64, Id<Organization>>,
+    projects: Cache<i64, Id<Project>>,
+    /// When the last use of a key was last written by this process.
+    used: Cache<Id<Credential>, Time>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity")
+            .field("tokens", &self.0.tokens)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// Reads (or makes) the master secret and prepares keys and hashing. Takes as long as hashing one
+    /// password.
+    ///
+    /// # Errors
+    /// The key file can't be used, or a setting is out of its range.
+    pub fn new(config: &Config, store: Store, clock: Clock) -> Result<Self, IdentityError> {
+        let secrets = Secrets::load(config)?;
+        Ok(Self(Arc::new(Inner {
+            store,
+            clock,
+            tokens: Tokens::new(&secrets, &config.auth)?,
+            secrets,
+            passwords: Passwords::new(&config.auth)?,
+            throttle: Throttle::new(
+                config.limits.login_failures_per_account,
+                config.limits.login_failures_per_address,
+            ),
+            settings: config.auth.clone(),
+            organizations: Cache::new(REMEMBERED_NUMBERS),
+            projects: Cache::new(REMEMBERED_NUMBERS),
+            used: Cache::new(REMEMBERED_KEYS),
+        })))
+    }
+
+    /// The secrets of this installation, for making API keys.
+    pub fn secrets(&self) -> &Secrets {
+        &self.0.secrets
+    }
+
+    /// The hasher of passwords.
+    pub fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.0.throttle
+    }
+
+    pub(crate) fn settings(&self) -> &Auth {
+        &self.0.settings
+    }
+
+    async fn find(
+        &self,
+        operation: &'static str,
+        bearer: &Bearer,
+        address: IpAddr,
+        organization: Option<Id<Organization>>,
+        project: Option<Id<Project>>,
+    ) -> ApiResult<Found> {
+        let wanted = bearer.clone();
+        let found = self
+            .0
+            .store
+            .read(operation, move |conn| {
+                rows::find(conn, &wanted, organization, project)
+            })
+            .await?;
+        let now = self.0.clock.now();
+        let found = found
+            .filter(|(credential, user, _)| holds(credential, user, now))
+            .ok_or(INVALID)?;
+        if matches!(bearer, Bearer::Secret { .. }) {
+            self.note_use(&found.0, address, now);
+        }
+        Ok(found)
+    }
+
+    /// Writes when and from where a key was used, a minute late at most, and without letting the request
+    /// wait.
+    fn note_use(&self, key: &CredentialFacts, address: IpAddr, now: Time) {
+        let is_recent = |then: Option<Time>| then.is_some_and(|then| now.since(then) < USE_LAG);
+        if is_recent(key.last_used_at) || is_recent(self.0.used.get(&key.id)) {
+            return;
+        }
+        self.0.used.insert(key.id, now);
+        let (store, id) = (self.0.store.clone(), key.id);
+        tokio::spawn(async move {
+            let written = store.write("note_key_use", move |tx| {
+                use schema::credentials::{dsl, last_used_at, last_used_ip};
+                diesel::update(dsl::credentials.find(id))
+                    .set((last_used_at.eq(now), last_used_ip.eq(address.to_string())))
+                    .execute(tx.conn())
+                    .map_err(StoreError::from)
+            });
+            if let Err(error) = written.await {
+                tracing::debug!(%error, "the use of a key was not noted");
+            }
+        });
+    }
+
+    async fn organization(&self, text: &str) -> ApiResult<Option<Id<Organization>>> {
+        if let Ok(id) = text.parse() {
+            return Ok(Some(id));
+        }
+        let Some(number) = legacy_id(text) else {
+            return Ok(None);
+        };
+        if let Some(id) = self.0.organizations.get(&number) {
+            return Ok(Some(id));
+        }
+        let store = &self.0.store;
+        let id = store
+            .read("resolve_organization", move |conn| {
+                rows::organization_of(conn, number)
+            })
+            .await?;
+        if let Some(id) = id {
+            self.0.organizations.insert(number, id);
+        }
+        Ok(id)
+    }
+
+    async fn project(&self, text: &str) -> ApiResult<Option<Id<Project>>> {
+        if let Ok(id) = text.parse() {
+            return Ok(Some(id));
+        }
+        let Some(number) = legacy_id(text) else {
+            return Ok(None);
+        };
+        if let Some(id) = self.0.projects.get(&number) {
+            return Ok(Some(id));
+        }
+        let store = &self.0.store;
+        let id = store
+            .read("resolve_project", move |conn| rows::project_of(conn, number))
+            .await?;
+        if let Some(id) = id {
+            self.0.projects.insert(number, id);
+        }
+        Ok(id)
+    }
+}
+
+impl Access for Identity {
+    fn read_bearer(&self, token: &str) -> Result<Bearer, AuthFault> {
+        if is_key(token) {
+            let hash = self.0.secrets.hash_token(token);
+            return Ok(Bearer::Secret { hash });
+        }
+        let claims = self.0.tokens.read(token, self.0.clock.now())?;
+        Ok(Bearer::Session {
+            id: claims.sid,
+            expires_at: Time::from_micros(claims.exp.saturating_mul(1_000_000)),
+        })
+    }
+
+    fn caller<'a>(&'a self, bearer: &'a Bearer, address: IpAddr) -> Later<'a, Caller> {
+        Box::pin(async move {
+            let (credential, user, _) = self.find("find_caller", bearer, address, None, None).await?;
+            Ok(caller(bearer, credential, user))
+        })
+    }
+
+    fn reach<'a>(
+        &'a self,
+        bearer: &'a Bearer,
+        address: IpAddr,
+        organization: &'a str,
+        project: Option<&'a str>,
+    ) -> Later<'a, (Caller, Option<Reach>)> {
+        Box::pin(async move {
+            let organization = self.organization(organization).await?;
+            let asked = match project {
+                Some(text) => self.project(text).await?,
+                None => None,
+            };
+            let (credential, user, standing) = self
+                .find("find_reach", bearer, address, organization, asked)
+                .await?;
+            let only = (credential.organization_id, credential.project_id);
+            let reach = organization.and_then(|organization| {
+                roles::reach(&standing, organization, project.is_some(), only.0, only.1)
+            });
+            Ok((caller(bearer, credential, user), reach))
+        })
+    }
+}
+
+/// Whether a credential may still be used.
+fn holds(credential: &CredentialFacts, user: &UserFacts, now: Time) -> bool {
+    let has_ended = credential.expires_at.is_some_and(|end| end <= now);
+    credential.revoked_at.is_none() && !has_ended && user.is_active
+}
+
+fn caller(bearer: &Bearer, credential: CredentialFacts, user: UserFacts) -> Caller {
+    let name = display_name(&user.first_name, &user.last_name).unwrap_or_else(|| user.email.clone());
+    let (actor_type, expires_at) = match (credential.kind, bearer) {
+        (CredentialKind::ApiKey, _) => (ActorType::ApiKey, credential.expires_at),
+        (CredentialKind::ProjectToken, _) => (ActorType::ProjectToken, credential.expires_at),
+        (CredentialKind::Session, Bearer::Session { expires_at, .. }) => (ActorType::User, Some(*expires_at)),
+        (CredentialKind::Session, Bearer::Secret { .. }) => (ActorType::User, credential.expires_at),
+    };
+    let is_session = credential.kind == CredentialKind::Session;
+    Caller {
+        user: user.id,
+        email: user.email,
+        is_staff: user.is_staff,
+        actor_type,
+        credential: credential.id,
+        credential_name: if is_session { name.clone() } else { credential.name },
+        name,
+        // A list that can't be read gives nothing.
+        scopes: (!is_session).then(|| credential.scopes.read().unwrap_or_default()),
+        organization: credential.organization_id,
+        project: credential.project_id,
+        expires_at,
+    }
+}
+
+/// First and last name joined, if there is any.
+pub(crate) fn display_name(first: &str, last: &str) -> Option<String> {
+    let name = format!("{first} {last}").trim().to_owned();
+    (!name.is_empty()).then_some(name)
+}
+
+/// A number as older clients write it: digits without sign or leading zeros.
+fn legacy_id(text: &str) -> Option<i64> {
+    let is_plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_numbers_are_legacy_ids() {
+        assert_eq!(legacy_id("42"), Some(42));
+        for text in ["", "0", "042", "+42", "-42", "4 2", "9223372036854775808", "٤٢"] {
+            assert_eq!(legacy_id(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_joined_or_absent() {
+        assert_eq!(display_name("Ada", "Lovelace").as_deref(), Some("Ada Lovelace"));
+        assert_eq!(display_name("", "Lovelace").as_deref(), Some("Lovelace"));
+        assert_eq!(display_name("", ""), None);
+    }
+}

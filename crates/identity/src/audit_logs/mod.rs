@@ -1,0 +1,21 @@
+//! The audit log, for reading: what the kernel's [`Tx::audit`](kernel::store::Tx::audit) has written.
+
+mod api;
+mod get;
+mod list;
+mod rows;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::Area;
+
+kernel::permissions! {
+    /// See who did what.
+    AuditLogsRead = "audit_logs.read", Owner, "audit_logs:read";
+}
+
+pub(crate) fn routes() -> OpenApiRouter<Area> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list_audit_logs))
+        .routes(routes!(get::get_audit_log))
+}

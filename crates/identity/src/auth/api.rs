@@ -1,0 +1,347 @@
+//! What goes over the wire.
+
+use std::collections::{BTreeMap, HashMap};
+
+use kernel::{
+    access::{CredentialId, OrganizationId, ProjectId, Role, UserId},
+    http::Body,
+    openapi::Whole,
+    time::Time,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    ToSchema,
+    openapi::{
+        ObjectBuilder, RefOr, Schema, Type,
+        schema::{AdditionalProperties, SchemaType},
+    },
+};
+
+use crate::users::{Language, UserRow};
+
+kernel::words! {
+    /// How a second factor is given
+    pub enum MfaMethod {
+        /// Authenticator app
+        Totp = "totp",
+        /// Code by mail
+        Email = "email",
+        /// Security key or passkey
+        Webauthn = "webauthn",
+    }
+}
+
+kernel::words! {
+    /// How a login can be completed
+    pub enum MfaStep {
+        /// Authenticator app
+        Totp = "totp",
+        /// Code by mail
+        Email = "email",
+        /// Security key or passkey
+        Webauthn = "webauthn",
+        /// Recovery code
+        RecoveryCode = "recovery_code",
+    }
+}
+
+/// Error body of the authentication endpoints.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuthError {
+    /// Human-readable explanation.
+    pub(crate) detail: String,
+    /// Stable machine-readable reason, e.g. `invalid_credentials`, `token_not_valid`, `permission_denied`,
+    /// `not_found`, `throttled`.
+    pub(crate) code: String,
+}
+
+/// Maps each rejected field to the list of its messages; errors about the request as a whole are under
+/// `non_field_errors`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ValidationError {
+    /// Errors of no field in particular.
+    #[schema(required = false)]
+    pub(crate) non_field_errors: Vec<String>,
+    /// Errors by field.
+    #[serde(flatten)]
+    pub(crate) fields: HashMap<String, Vec<String>>,
+}
+
+/// The body of `login`.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Login {
+    #[schema(format = "email", max_length = 254)]
+    pub(super) email: String,
+    /// Current password of the account.
+    #[schema(
+        format = "password",
+        max_length = 128,
+        write_only,
+        extensions(("x-verbatim" = json!(true)))
+    )]
+    pub(super) password: String,
+    /// Keeps the session for the long refresh lifetime.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub(super) remember_me: bool,
+    /// Token handed out when a device was remembered; skips the second factor on it.
+    #[serde(default, rename = "trusted_device_token")]
+    #[schema(value_type = String, required = false, max_length = 255, write_only)]
+    pub(super) _trusted_device_token: Option<String>,
+}
+
+impl Body for Login {
+    type Wire = Self;
+}
+
+/// Outcome of any login step (password, passwordless, OAuth, passkey, MFA).
+#[derive(Serialize, ToSchema)]
+pub(super) struct LoginResponse {
+    /// When true only the `mfa_*` fields are filled; finish with the MFA verify endpoint.
+    pub(super) mfa_required: bool,
+    /// Access JWT.
+    #[schema(required)]
+    pub(super) access: Option<String>,
+    /// Refresh token.
+    #[schema(required)]
+    pub(super) refresh: Option<String>,
+    /// Always `Bearer`.
+    #[schema(required)]
+    pub(super) token_type: Option<&'static str>,
+    /// Lifetime of the access token in seconds.
+    #[schema(required, value_type = Option<Whole>)]
+    pub(super) expires_in: Option<u64>,
+    /// Lifetime of the refresh token in seconds.
+    #[schema(required, value_type = Option<Whole>)]
+    pub(super) refresh_expires_in: Option<u64>,
+    #[schema(required)]
+    pub(super) session_id: Option<CredentialId>,
+    #[schema(required)]
+    pub(super) user: Option<User>,
+    /// Short-lived token that stands for the passed first factor.
+    #[schema(required)]
+    pub(super) mfa_token: Option<String>,
+    pub(super) mfa_methods: Vec<MfaStep>,
+    #[schema(required)]
+    pub(super) mfa_default_method: Option<MfaMethod>,
+    /// Lifetime of `mfa_token` in seconds.
+    #[schema(required, value_type = Option<Whole>)]
+    pub(super) mfa_expires_in: Option<u64>,
+    /// Returned once when the caller asked to remember the device.
+    pub(super) trusted_device_token: Option<String>,
+}
+
+impl LoginResponse {
+    /// A login that is complete.
+    pub(super) fn complete(tokens: TokenPair, session: CredentialId, user: User) -> Self {
+        let TokenPair {
+            access,
+            refresh,
+            token_type,
+            expires_in,
+            refresh_expires_in,
+        } = tokens;
+        Self {
+            mfa_required: false,
+            access: Some(access),
+            refresh: Some(refresh),
+            token_type: Some(token_type),
+            expires_in: Some(expires_in),
+            refresh_expires_in: Some(refresh_expires_in),
+            session_id: Some(session),
+            user: Some(user),
+            mfa_token: None,
+            mfa_methods: Vec::new(),
+            mfa_default_method: None,
+            mfa_expires_in: None,
+            trusted_device_token: None,
+        }
+    }
+}
+
+/// A user's own account.
+#[derive(Serialize, ToSchema)]
+pub(super) struct User {
+    #[schema(read_only)]
+    id: UserId,
+    #[schema(read_only, value_type = Whole)]
+    legacy_id: i64,
+    #[schema(read_only, format = "email", max_length = 254)]
+    email: String,
+    #[schema(read_only)]
+    email_verified: bool,
+    /// Address waiting for confirmation.
+    #[schema(required, read_only, format = "email", max_length = 254)]
+    pending_email: Option<String>,
+    #[schema(max_length = 150)]
+    first_name: String,
+    #[schema(max_length = 150)]
+    last_name: String,
+    #[schema(required = false, max_length = 20)]
+    phone: String,
+    #[schema(required = false, max_length = 255)]
+    company_name: String,
+    #[schema(required = false)]
+    language: Language,
+    /// IANA time zone name.
+    #[schema(required = false, max_length = 64)]
+    timezone: String,
+    /// First and last name joined.
+    #[schema(required, read_only)]
+    name: Option<String>,
+    #[schema(required, read_only, format = "uri")]
+    picture: Option<String>,
+    default_organization_id: Option<OrganizationId>,
+    default_project_id: Option<ProjectId>,
+    /// False for accounts that only use OAuth, passkeys or passwordless login.
+    #[schema(read_only)]
+    has_password: bool,
+    #[schema(read_only)]
+    mfa_enabled: bool,
+    #[schema(read_only)]
+    mfa_methods: Vec<MfaMethod>,
+    #[schema(required = false)]
+    marketing_consent: bool,
+    #[schema(read_only)]
+    is_active: bool,
+    /// Operator of this installation.
+    #[schema(read_only)]
+    is_staff: bool,
+    #[schema(required, read_only)]
+    last_login: Option<Time>,
+    #[schema(read_only)]
+    created: Time,
+    #[schema(read_only)]
+    modified: Time,
+}
+
+impl From<UserRow> for User {
+    fn from(row: UserRow) -> Self {
+        let name = row.name();
+        let UserRow {
+            id,
+            legacy_id,
+            email,
+            email_key: _,
+            email_verified,
+            password_hash,
+            first_name,
+            last_name,
+            phone,
+            company_name,
+            language,
+            timezone,
+            marketing_consent,
+            is_active,
+            is_staff,
+            last_login,
+            created,
+            modified,
+        } = row;
+        Self {
+            id,
+            legacy_id,
+            email,
+            email_verified,
+            pending_email: None,
+            first_name,
+            last_name,
+            phone,
+            company_name,
+            language,
+            timezone,
+            name,
+            picture: None,
+            default_organization_id: None,
+            default_project_id: None,
+            has_password: password_hash.is_some(),
+            mfa_enabled: false,
+            mfa_methods: Vec::new(),
+            marketing_consent,
+            is_active,
+            is_staff,
+            last_login,
+            created,
+            modified,
+        }
+    }
+}
+
+/// The body of `logout`.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Logout {
+    /// Refresh token of the session; the session of the access token when absent.
+    #[serde(default)]
+    #[schema(value_type = String, required = false, write_only)]
+    pub(super) refresh: Option<String>,
+}
+
+impl Body for Logout {
+    type Wire = Self;
+}
+
+/// The body of `refresh_token`.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct TokenRefresh {
+    #[schema(write_only)]
+    pub(super) refresh: String,
+}
+
+impl Body for TokenRefresh {
+    type Wire = Self;
+}
+
+/// The tokens of a session.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TokenPair {
+    pub(super) access: String,
+    /// New refresh token; the old one stops working.
+    pub(super) refresh: String,
+    /// Always `Bearer`.
+    pub(super) token_type: &'static str,
+    /// Seconds.
+    #[schema(value_type = Whole)]
+    pub(super) expires_in: u64,
+    /// Seconds.
+    #[schema(value_type = Whole)]
+    pub(super) refresh_expires_in: u64,
+}
+
+/// The caller, as their credential presents them.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CurrentUser {
+    #[schema(value_type = String)]
+    pub(super) id: UserId,
+    #[schema(required, format = "email")]
+    pub(super) email: Option<String>,
+    #[schema(required)]
+    pub(super) name: Option<String>,
+    pub(super) is_staff: bool,
+    /// Role and scopes by the id of each organization that the credential reaches.
+    #[schema(schema_with = free_object)]
+    pub(super) permissions: BTreeMap<OrganizationId, Rights>,
+    /// When the token or key ends; 9999-12-31T23:59:59.999999Z for a key that never does.
+    pub(super) token_expires_at: Time,
+    pub(super) picture: Option<String>,
+}
+
+/// What the caller may do in an organization.
+#[derive(Serialize)]
+pub(super) struct Rights {
+    pub(super) role: Role,
+    /// The scopes of the credential; a login has them all.
+    pub(super) scopes: Vec<String>,
+    /// The one project of a project token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) project_id: Option<ProjectId>,
+}
+
+fn free_object() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::Object))
+        .description(Some(
+            "Role and scopes by the id of each organization that the credential reaches.",
+        ))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .into()
+}

@@ -1,0 +1,83 @@
+//! Users, as they are stored.
+
+use diesel::{
+    ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable,
+};
+use kernel::{
+    access::{ActorType, Caller, Credential, User},
+    id::Id,
+    store::{Conn, StoreError},
+    time::Time,
+};
+
+use crate::{access::display_name, schema::users};
+
+kernel::words! {
+    /// Language of mails and console
+    pub enum Language {
+        /// English
+        En = "en",
+        /// French
+        Fr = "fr",
+    }
+}
+
+/// A row of `users`.
+#[derive(Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = users)]
+pub(crate) struct UserRow {
+    pub(crate) id: Id<User>,
+    pub(crate) legacy_id: i64,
+    pub(crate) email: String,
+    pub(crate) email_key: String,
+    pub(crate) email_verified: bool,
+    pub(crate) password_hash: Option<String>,
+    pub(crate) first_name: String,
+    pub(crate) last_name: String,
+    pub(crate) phone: String,
+    pub(crate) company_name: String,
+    pub(crate) language: Language,
+    pub(crate) timezone: String,
+    pub(crate) marketing_consent: bool,
+    pub(crate) is_active: bool,
+    pub(crate) is_staff: bool,
+    pub(crate) last_login: Option<Time>,
+    pub(crate) created: Time,
+    pub(crate) modified: Time,
+}
+
+impl UserRow {
+    /// First and last name joined, if there is any.
+    pub(crate) fn name(&self) -> Option<String> {
+        display_name(&self.first_name, &self.last_name)
+    }
+
+    /// The user as the caller in a session: for audit records of what happens before there is a token.
+    pub(crate) fn caller(&self, session: Id<Credential>) -> Caller {
+        let name = self.name().unwrap_or_else(|| self.email.clone());
+        Caller {
+            user: self.id,
+            email: self.email.clone(),
+            name: name.clone(),
+            is_staff: self.is_staff,
+            actor_type: ActorType::User,
+            credential: session,
+            credential_name: name,
+            scopes: None,
+            organization: None,
+            project: None,
+            expires_at: None,
+        }
+    }
+}
+
+/// How addresses are compared: without white space around them, in lower case.
+pub(crate) fn email_key(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// The user with this address.
+pub(crate) fn find_by_email(conn: &mut Conn, email_key: &str) -> Result<Option<UserRow>, StoreError> {
+    let row = users::table.filter(users::email_key.eq(email_key));
+    Ok(row.first(conn).optional()?)
+}

@@ -1,0 +1,86 @@
+//! The command line of `onetd`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+
+/// The control plane of a cloud-hosting provider.
+#[derive(Debug, Parser)]
+#[command(name = "onetd", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    places: Places,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where settings and data are.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Places {
+    /// Settings file; `onet.default.toml` shows every setting. Environment (ONET_SECTION__KEY) wins over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of the database and the key file.
+    #[arg(long, global = true, value_name = "DIR", default_value = "onet-data")]
+    pub(crate) data_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API, and run tasks.
+    Serve {
+        /// Only serve: tasks are run by other nodes (`onetd worker`).
+        #[arg(long)]
+        no_worker: bool,
+    },
+    /// Run tasks only.
+    Worker,
+    /// Bring the database's schema up to date.
+    Migrate,
+    /// Check the settings without starting anything.
+    CheckConfig,
+    /// Print every setting with its default and meaning.
+    DefaultConfig,
+    /// Print the API's OpenAPI document (JSON).
+    Openapi,
+    /// Write a copy of the database to FILE while requests go on (SQLite).
+    Backup {
+        /// A file that does not exist yet.
+        file: PathBuf,
+    },
+    /// Put a copy in the database's place while onetd is stopped (SQLite).
+    Restore {
+        /// What `onetd backup` wrote.
+        file: PathBuf,
+    },
+    /// Create a user who operates this installation.
+    CreateAdmin(commands::admin::NewAdmin),
+    /// Fill an empty database with demo data and print its credentials as JSON.
+    Demo(crate::demo::Amounts),
+}
+
+/// Runs the command line; the exit status tells whether it succeeded.
+pub fn run() -> ExitCode {
+    let Cli { places, command } = Cli::parse();
+    let outcome = match command {
+        Command::Serve { no_worker } => commands::serve(&places, no_worker),
+        Command::Worker => commands::worker(&places),
+        Command::Migrate => commands::migrate(&places),
+        Command::CheckConfig => commands::check_config(&places),
+        Command::DefaultConfig => commands::default_config(),
+        Command::Openapi => commands::openapi(),
+        Command::Backup { file } => commands::backup(&places, &file),
+        Command::Restore { file } => commands::restore(&places, &file),
+        Command::CreateAdmin(admin) => commands::admin::create(&places, admin),
+        Command::Demo(amounts) => commands::demo(&places, &amounts),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("onetd: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A running onetd: the areas wired together, its listener and its workers.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use compute::{Compute, network::{NetworkDriver, RecordingNetwork}};
+use identity::Identity;
+use kernel::{
+    App,
+    config::Config,
+    http::{self, Areas},
+    store::Store,
+    tasks::Engine,
+    time::Clock,
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::{docs_page, openapi};
+
+/// What a process of onetd is made of.
+#[derive(Clone)]
+pub struct Onet {
+    /// The shared parts.
+    pub app: App,
+    /// Accounts, for operators' commands and tests.
+    pub identity: Identity,
+    compute: Compute,
+    network: Arc<dyn NetworkDriver>,
+}
+
+impl std::fmt::Debug for Onet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Onet").field(&self.app).finish()
+    }
+}
+
+impl Onet {
+    /// Opens the store and puts the areas together. Nothing is served yet.
+    ///
+    /// # Errors
+    /// The store can't be opened or migrated, or the secret can't be read.
+    pub fn open(config: Config, clock: Clock) -> Result<Self, String> {
+        let store = Store::open(&config, clock.clone()).map_err(|error| error.to_string())?;
+        if config.store.migrate_on_start {
+            for name in store.migrate().map_err(|error| error.to_string())? {
+                tracing::info!(name, "migrated");
+            }
+        } else {
+            let missing = store.pending_migrations().map_err(|error| error.to_string())?;
+            if !missing.is_empty() {
+                return Err(format!("the database lacks {} migrations: run `onetd migrate`", missing.len()));
+            }
+        }
+        let identity = Identity::new(&config, store.clone(), clock.clone()).map_err(|error| error.to_string())?;
+        let app = App::new(config, store, clock, Arc::new(identity.clone()));
+        let compute = Compute::new(app.clone());
+        Ok(Self { app, identity, compute, network: Arc::new(RecordingNetwork) })
+    }
+
+    /// All routes, and the document made from them.
+    pub fn areas(&self) -> Areas {
+        let counter = Arc::new(compute::Counter);
+        let routes = identity::routes(self.identity.clone(), self.app.clone(), counter).merge(self.compute.routes());
+        Areas::new(openapi::head(), routes, docs_page::routes())
+    }
+
+    /// The task engine, with the kinds of all areas.
+    pub fn engine(&self) -> Engine {
+        Engine::new(self.app.clone(), self.compute.kinds(&self.network))
+    }
+
+    /// Serves requests on `listener`, and runs tasks, until `stop` is ready; then ends in peace.
+    ///
+    /// # Errors
+    /// The listener failed for good.
+    pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> std::io::Result<()> {
+        let areas = self.areas();
+        self.app.name_operations(areas.operations());
+        let service = http::build(&self.app, areas);
+        let workers = Workers::start(self);
+        let outcome = http::serve(&self.app, listener, service, stop).await;
+        workers.stop(&self.app).await;
+        outcome
+    }
+
+    /// Runs tasks only, until `stop` is ready.
+    pub async fn work(&self, stop: impl Future<Output = ()> + Send) {
+        let workers = Workers::start(self);
+        stop.await;
+        workers.stop(&self.app).await;
+    }
+}
+
+/// What runs beside the requests.
+struct Workers {
+    stop: watch::Sender<bool>,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    fn start(onet: &Onet) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut running = onet.engine().start(&stopped);
+        running.push(tokio::spawn(housekeeping(onet.app.clone(), stopped)));
+        Self { stop, running }
+    }
+
+    /// Tells them to end, and waits for their present steps as long as the settings allow.
+    async fn stop(self, app: &App) {
+        let _ = self.stop.send(true);
+        let grace = Duration::from_secs(app.config().server.shutdown_grace_seconds);
+        let all = async {
+            for worker in self.running {
+                let _ = worker.await;
+            }
+        };
+        if tokio::time::timeout(grace, all).await.is_err() {
+            tracing::warn!("some tasks were still running: another worker goes on with them when their leases end");
+        }
+    }
+}
+
+/// Forgets what was kept long enough, every hour.
+async fn housekeeping(app: App, mut stop: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = http::forget_old_keys(&app).await {
+            tracing::warn!(%error, "old idempotency keys could not be forgotten");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_hours(1)) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Binds the configured address.
+///
+/// # Errors
+/// It is in use, or not this machine's.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| format!("can't listen on {address}: {error}"))
+}

@@ -1,0 +1,16 @@
+//! The whole suite over HTTP, one file a subject, on both databases.
+#![allow(missing_docs, reason = "tests are named for what they show")]
+
+mod answers;
+mod authorization;
+mod concurrency;
+mod contract;
+mod crash;
+mod instances_list;
+mod instances_replace;
+mod limits;
+mod login;
+mod program;
+mod schemathesis;
+mod store;
+mod tasks;

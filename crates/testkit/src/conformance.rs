@@ -1,0 +1,156 @@
+//! Every answer of every test, held against the OpenAPI document of the server that gave it.
+
+use std::collections::HashMap;
+
+use jsonschema::Validator;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use crate::client::Answer;
+
+/// Statuses that any operation may answer though the published page of one lists only its own: they come from the
+/// layers around it (limits, body, preconditions, the store).
+const OF_THE_LAYERS: [u16; 11] = [304, 404, 405, 408, 409, 412, 413, 415, 422, 429, 503];
+
+/// The document's operations, ready to be compared with.
+#[derive(Debug)]
+pub struct Conformance {
+    operations: Vec<Operation>,
+}
+
+#[derive(Debug)]
+struct Operation {
+    method: Method,
+    segments: Vec<String>,
+    answers: HashMap<u16, Option<Validator>>,
+}
+
+impl Conformance {
+    /// Compiles the document's schemas.
+    ///
+    /// # Panics
+    /// If one of them is no schema.
+    #[must_use]
+    pub fn new(document: &Value) -> Self {
+        let components = lowered(&document["components"]);
+        let mut operations = Vec::new();
+        for (path, item) in document["paths"].as_object().into_iter().flatten() {
+            for (method, operation) in item.as_object().into_iter().flatten() {
+                let answers = operation["responses"].as_object().into_iter().flatten();
+                let answers = answers.filter_map(|(code, answer)| {
+                    let schema = answer["content"]["application/json"].get("schema");
+                    let validator = schema.map(|schema| compile(schema, &components));
+                    Some((code.parse().ok()?, validator))
+                });
+                operations.push(Operation {
+                    method: method.to_uppercase().parse().expect("a method"),
+                    segments: path.split('/').map(str::to_owned).collect(),
+                    answers: answers.collect(),
+                });
+            }
+        }
+        Self { operations }
+    }
+
+    /// Panics if the answer breaks the document, or the rules that hold for every answer.
+    ///
+    /// # Panics
+    /// With what is wrong.
+    pub fn check(&self, method: &Method, path: &str, answer: &Answer) {
+        let place = format!("{method} {path} -> {}: {}", answer.status, answer.text);
+        assert!(!answer.header("x-request-id").is_empty(), "no X-Request-Id: {place}");
+        assert_ne!(answer.status, 500, "{place}");
+        if answer.status >= 400 && method != Method::HEAD {
+            check_error(answer, &place);
+        }
+        let plain = path.split('?').next().unwrap_or_default().trim_end_matches('/');
+        let segments: Vec<&str> = plain.split('/').collect();
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let operation = self.operations.iter().find(|operation| operation.matches(method, &segments));
+        let Some(operation) = operation else { return };
+        let Some(validator) = operation.answers.get(&answer.status) else {
+            assert!(OF_THE_LAYERS.contains(&answer.status), "a status that is not documented: {place}");
+            return;
+        };
+        if let Some(validator) = validator
+            && !answer.header("content-type").starts_with("application/problem+json")
+            && !answer.text.is_empty()
+        {
+            let faults: Vec<String> =
+                validator.iter_errors(&answer.body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            assert!(faults.is_empty(), "{faults:#?}\n{place}");
+        }
+    }
+}
+
+impl Operation {
+    fn matches(&self, method: &Method, segments: &[&str]) -> bool {
+        self.method == *method
+            && self.segments.len() == segments.len()
+            && self.segments.iter().zip(segments).all(|(own, given)| own.starts_with('{') || own == given)
+    }
+}
+
+/// `{"detail": …}`, or messages by field, or a problem document.
+fn check_error(answer: &Answer, place: &str) {
+    let Some(map) = answer.body.as_object() else { panic!("an error that is no object: {place}") };
+    if answer.header("content-type").starts_with("application/problem+json") {
+        assert_eq!(answer.body["status"], answer.status, "{place}");
+        return;
+    }
+    if let Some(detail) = map.get("detail") {
+        assert!(detail.is_string(), "{place}");
+    } else {
+        assert!(!map.is_empty() && map.values().all(is_fault), "faults of another shape: {place}");
+    }
+}
+
+fn is_fault(value: &Value) -> bool {
+    match value {
+        Value::Array(messages) => !messages.is_empty() && messages.iter().all(Value::is_string),
+        Value::Object(nested) => !nested.is_empty() && nested.values().all(is_fault),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+fn compile(schema: &Value, components: &Value) -> Validator {
+    let mut schema = lowered(schema);
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("components".to_owned(), components.clone());
+    }
+    jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft7)
+        .should_validate_formats(true)
+        .build(&schema)
+        .expect("the document's schemas are schemas")
+}
+
+/// OpenAPI 3.0's dialect as JSON Schema: `nullable` is a type, and what only requests have is not asked of answers.
+fn lowered(node: &Value) -> Value {
+    match node {
+        Value::Array(items) => items.iter().map(lowered).collect(),
+        Value::Object(map) => Value::Object(lowered_object(map)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => node.clone(),
+    }
+}
+
+fn lowered_object(map: &Map<String, Value>) -> Map<String, Value> {
+    let mut lowered: Map<String, Value> = map.iter().map(|(key, value)| (key.clone(), self::lowered(value))).collect();
+    if let Some(properties) = map.get("properties").and_then(Value::as_object) {
+        let hidden = |name: &Value| name.as_str().is_some_and(|name| properties[name]["writeOnly"] == true);
+        if let Some(required) = lowered.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|name| !hidden(name));
+        }
+        // An answer must not have them at all.
+        if let Some(properties) = lowered.get_mut("properties").and_then(Value::as_object_mut) {
+            for property in properties.values_mut().filter(|property| property["writeOnly"] == true) {
+                *property = json!(false);
+            }
+        }
+    }
+    if lowered.remove("nullable") == Some(Value::Bool(true)) {
+        let schema = Value::Object(lowered);
+        return Map::from_iter([("anyOf".to_owned(), json!([schema, { "type": "null" }]))]);
+    }
+    lowered
+}
