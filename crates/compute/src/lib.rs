@@ -36,7 +36,10 @@ impl FromRef<Compute> for App {
 impl Compute {
     /// The area on these shared parts.
     pub fn new(app: App) -> Self {
-        Self { app, catalogues: Catalogues::default() }
+        Self {
+            app,
+            catalogues: Catalogues::default(),
+        }
     }
 
     /// All operations of the area.

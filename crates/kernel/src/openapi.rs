@@ -254,7 +254,6 @@ impl<T> WriteOnly<T> {
     }
 
     /// Always: for `skip_serializing_if`.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
     pub const fn hidden(&self) -> bool {
         true
     }

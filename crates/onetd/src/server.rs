@@ -2,7 +2,10 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use compute::{Compute, network::{NetworkDriver, RecordingNetwork}};
+use compute::{
+    Compute,
+    network::{NetworkDriver, RecordingNetwork},
+};
 use identity::Identity;
 use kernel::{
     App,
@@ -47,19 +50,29 @@ impl Onet {
         } else {
             let missing = store.pending_migrations().map_err(|error| error.to_string())?;
             if !missing.is_empty() {
-                return Err(format!("the database lacks {} migrations: run `onetd migrate`", missing.len()));
+                return Err(format!(
+                    "the database lacks {} migrations: run `onetd migrate`",
+                    missing.len()
+                ));
             }
         }
-        let identity = Identity::new(&config, store.clone(), clock.clone()).map_err(|error| error.to_string())?;
+        let identity =
+            Identity::new(&config, store.clone(), clock.clone()).map_err(|error| error.to_string())?;
         let app = App::new(config, store, clock, Arc::new(identity.clone()));
         let compute = Compute::new(app.clone());
-        Ok(Self { app, identity, compute, network: Arc::new(RecordingNetwork) })
+        Ok(Self {
+            app,
+            identity,
+            compute,
+            network: Arc::new(RecordingNetwork),
+        })
     }
 
     /// All routes, and the document made from them.
     pub fn areas(&self) -> Areas {
         let counter = Arc::new(compute::Counter);
-        let routes = identity::routes(self.identity.clone(), self.app.clone(), counter).merge(self.compute.routes());
+        let routes =
+            identity::routes(self.identity.clone(), self.app.clone(), counter).merge(self.compute.routes());
         Areas::new(openapi::head(), routes, docs_page::routes())
     }
 
@@ -72,7 +85,11 @@ impl Onet {
     ///
     /// # Errors
     /// The listener failed for good.
-    pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> std::io::Result<()> {
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send,
+    ) -> std::io::Result<()> {
         let areas = self.areas();
         self.app.name_operations(areas.operations());
         let service = http::build(&self.app, areas);
@@ -114,7 +131,9 @@ impl Workers {
             }
         };
         if tokio::time::timeout(grace, all).await.is_err() {
-            tracing::warn!("some tasks were still running: another worker goes on with them when their leases end");
+            tracing::warn!(
+                "some tasks were still running: another worker goes on with them when their leases end"
+            );
         }
     }
 }
@@ -137,5 +156,7 @@ async fn housekeeping(app: App, mut stop: watch::Receiver<bool>) {
 /// # Errors
 /// It is in use, or not this machine's.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("can't listen on {address}: {error}"))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("can't listen on {address}: {error}"))
 }

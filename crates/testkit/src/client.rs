@@ -33,14 +33,16 @@ impl Answer {
     /// A header field's text; empty if it is absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// This answer, if its status is `status`.
     ///
     /// # Panics
     /// If it is another.
-    #[must_use]
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
@@ -51,8 +53,16 @@ impl Answer {
 impl Client {
     pub(crate) fn new(base: &str, bearer: Option<String>, conformance: Arc<Conformance>) -> Self {
         // Every request on a connection that is surely open: tests stop and start servers.
-        let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-        Self { base: base.to_owned(), bearer, http, conformance }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("an HTTP client");
+        Self {
+            base: base.to_owned(),
+            bearer,
+            http,
+            conformance,
+        }
     }
 
     /// The bearer token that this client sends.
@@ -90,8 +100,15 @@ impl Client {
     ///
     /// # Panics
     /// If no answer comes, or one that breaks the contract.
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Answer {
-        self.send_bytes(method, path, headers, body.map(String::into_bytes)).await
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Answer {
+        self.send_bytes(method, path, headers, body.map(String::into_bytes))
+            .await
     }
 
     /// Any request with any bytes.
@@ -107,11 +124,17 @@ impl Client {
     ) -> Answer {
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
         if let Some(bearer) = &self.bearer
-            && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+            && !headers
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
         {
             request = request.bearer_auth(bearer);
         }
-        if body.is_some() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        if body.is_some()
+            && !headers
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        {
             request = request.header("content-type", "application/json");
         }
         for (name, value) in headers {
@@ -120,11 +143,19 @@ impl Client {
         if let Some(body) = body {
             request = request.body(body);
         }
-        let response = request.send().await.unwrap_or_else(|error| panic!("{method} {path}: no answer: {error:?}"));
+        let response = request
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("{method} {path}: no answer: {error:?}"));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.expect("a whole body");
         let body = serde_json::from_str(&text).unwrap_or_default();
-        let answer = Answer { status, headers, body, text };
+        let answer = Answer {
+            status,
+            headers,
+            body,
+            text,
+        };
         self.conformance.check(&method, path, &answer);
         answer
     }

@@ -32,7 +32,7 @@ impl Conformance {
     /// If one of them is no schema.
     #[must_use]
     pub fn new(document: &Value) -> Self {
-        let components = lowered(&document["components"]);
+        let components = lowered_node(&document["components"]);
         let mut operations = Vec::new();
         for (path, item) in document["paths"].as_object().into_iter().flatten() {
             for (method, operation) in item.as_object().into_iter().flatten() {
@@ -58,26 +58,43 @@ impl Conformance {
     /// With what is wrong.
     pub fn check(&self, method: &Method, path: &str, answer: &Answer) {
         let place = format!("{method} {path} -> {}: {}", answer.status, answer.text);
-        assert!(!answer.header("x-request-id").is_empty(), "no X-Request-Id: {place}");
+        assert!(
+            !answer.header("x-request-id").is_empty(),
+            "no X-Request-Id: {place}"
+        );
         assert_ne!(answer.status, 500, "{place}");
         if answer.status >= 400 && method != Method::HEAD {
             check_error(answer, &place);
         }
         let plain = path.split('?').next().unwrap_or_default().trim_end_matches('/');
         let segments: Vec<&str> = plain.split('/').collect();
-        let method = if method == Method::HEAD { &Method::GET } else { method };
-        let operation = self.operations.iter().find(|operation| operation.matches(method, &segments));
+        let method = if method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        let operation = self
+            .operations
+            .iter()
+            .find(|operation| operation.matches(method, &segments));
         let Some(operation) = operation else { return };
         let Some(validator) = operation.answers.get(&answer.status) else {
-            assert!(OF_THE_LAYERS.contains(&answer.status), "a status that is not documented: {place}");
+            assert!(
+                OF_THE_LAYERS.contains(&answer.status),
+                "a status that is not documented: {place}"
+            );
             return;
         };
         if let Some(validator) = validator
-            && !answer.header("content-type").starts_with("application/problem+json")
+            && !answer
+                .header("content-type")
+                .starts_with("application/problem+json")
             && !answer.text.is_empty()
         {
-            let faults: Vec<String> =
-                validator.iter_errors(&answer.body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            let faults: Vec<String> = validator
+                .iter_errors(&answer.body)
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
             assert!(faults.is_empty(), "{faults:#?}\n{place}");
         }
     }
@@ -87,21 +104,33 @@ impl Operation {
     fn matches(&self, method: &Method, segments: &[&str]) -> bool {
         self.method == *method
             && self.segments.len() == segments.len()
-            && self.segments.iter().zip(segments).all(|(own, given)| own.starts_with('{') || own == given)
+            && self
+                .segments
+                .iter()
+                .zip(segments)
+                .all(|(own, given)| own.starts_with('{') || own == given)
     }
 }
 
 /// `{"detail": …}`, or messages by field, or a problem document.
 fn check_error(answer: &Answer, place: &str) {
-    let Some(map) = answer.body.as_object() else { panic!("an error that is no object: {place}") };
-    if answer.header("content-type").starts_with("application/problem+json") {
+    let Some(map) = answer.body.as_object() else {
+        panic!("an error that is no object: {place}")
+    };
+    if answer
+        .header("content-type")
+        .starts_with("application/problem+json")
+    {
         assert_eq!(answer.body["status"], answer.status, "{place}");
         return;
     }
     if let Some(detail) = map.get("detail") {
         assert!(detail.is_string(), "{place}");
     } else {
-        assert!(!map.is_empty() && map.values().all(is_fault), "faults of another shape: {place}");
+        assert!(
+            !map.is_empty() && map.values().all(is_fault),
+            "faults of another shape: {place}"
+        );
     }
 }
 
@@ -114,7 +143,7 @@ fn is_fault(value: &Value) -> bool {
 }
 
 fn compile(schema: &Value, components: &Value) -> Validator {
-    let mut schema = lowered(schema);
+    let mut schema = lowered_node(schema);
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("components".to_owned(), components.clone());
     }
@@ -126,24 +155,33 @@ fn compile(schema: &Value, components: &Value) -> Validator {
 }
 
 /// OpenAPI 3.0's dialect as JSON Schema: `nullable` is a type, and what only requests have is not asked of answers.
-fn lowered(node: &Value) -> Value {
+fn lowered_node(node: &Value) -> Value {
     match node {
-        Value::Array(items) => items.iter().map(lowered).collect(),
+        Value::Array(items) => items.iter().map(lowered_node).collect(),
         Value::Object(map) => Value::Object(lowered_object(map)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => node.clone(),
     }
 }
 
 fn lowered_object(map: &Map<String, Value>) -> Map<String, Value> {
-    let mut lowered: Map<String, Value> = map.iter().map(|(key, value)| (key.clone(), self::lowered(value))).collect();
+    let mut lowered: Map<String, Value> = map
+        .iter()
+        .map(|(key, value)| (key.clone(), lowered_node(value)))
+        .collect();
     if let Some(properties) = map.get("properties").and_then(Value::as_object) {
-        let hidden = |name: &Value| name.as_str().is_some_and(|name| properties[name]["writeOnly"] == true);
+        let hidden = |name: &Value| {
+            name.as_str()
+                .is_some_and(|name| properties[name]["writeOnly"] == true)
+        };
         if let Some(required) = lowered.get_mut("required").and_then(Value::as_array_mut) {
             required.retain(|name| !hidden(name));
         }
         // An answer must not have them at all.
         if let Some(properties) = lowered.get_mut("properties").and_then(Value::as_object_mut) {
-            for property in properties.values_mut().filter(|property| property["writeOnly"] == true) {
+            for property in properties
+                .values_mut()
+                .filter(|property| property["writeOnly"] == true)
+            {
                 *property = json!(false);
             }
         }

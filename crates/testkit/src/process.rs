@@ -42,7 +42,10 @@ impl Program {
         Self {
             binary: binary.into(),
             data_dir: data_dir.to_owned(),
-            settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            settings: settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
         }
     }
 
@@ -76,9 +79,17 @@ impl Program {
     #[must_use]
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = self.command(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("onetd can be started");
-        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the input is taken");
+        child
+            .stdin
+            .take()
+            .expect("a pipe")
+            .write_all(input.as_bytes())
+            .expect("the input is taken");
         child.wait_with_output().expect("onetd ends")
     }
 
@@ -88,10 +99,23 @@ impl Program {
     /// If it does neither within half a minute.
     #[must_use]
     pub fn serve(&self) -> Process {
+        self.start(Stdio::inherit())
+    }
+
+    /// The same with the log going to a file.
+    ///
+    /// # Panics
+    /// As [`Program::serve`], or if the file can't be written.
+    #[must_use]
+    pub fn serve_logging_to(&self, log: &Path) -> Process {
+        self.start(std::fs::File::create(log).expect("a log file").into())
+    }
+
+    fn start(&self, log: Stdio) -> Process {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let address = port.expect("a free port").to_string();
         let mut command = self.command(&["serve"]);
-        command.env("ONET_SERVER__LISTEN", &address).stderr(Stdio::inherit());
+        command.env("ONET_SERVER__LISTEN", &address).stderr(log);
         let child = command.spawn().expect("onetd can be started");
         let mut process = Process { child, address };
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -112,9 +136,14 @@ impl Process {
     /// Whether `/readyz` answers 200.
     #[must_use]
     pub fn answers(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(&self.address) else { return false };
+        let Ok(mut stream) = TcpStream::connect(&self.address) else {
+            return false;
+        };
         let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
-        let request = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+        let request = format!(
+            "GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.address
+        );
         if stream.write_all(request.as_bytes()).is_err() {
             return false;
         }
@@ -139,7 +168,10 @@ impl Process {
     #[must_use]
     pub fn terminate(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("a signal can be sent");
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("a signal can be sent");
         self.wait()
     }
 

@@ -56,7 +56,9 @@ pub struct Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("base", &self.base).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
     }
 }
 
@@ -80,14 +82,20 @@ pub fn settings(folder: &Path) -> Config {
 #[must_use]
 pub fn postgres_database() -> String {
     static SERVER: std::sync::OnceLock<Postgres> = std::sync::OnceLock::new();
-    #[expect(clippy::disallowed_methods, reason = "set by the test command, and no setting of onet's")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "set by the test command, and no setting of onet's"
+    )]
     let given = std::env::var("ONET_TEST_POSTGRES").ok();
     let admin = given.unwrap_or_else(|| {
-        SERVER.get_or_init(|| Postgres::start(Durability::Relaxed).expect("PostgreSQL starts")).url("postgres")
+        SERVER
+            .get_or_init(|| Postgres::start(Durability::Relaxed).expect("PostgreSQL starts"))
+            .url("postgres")
     });
     let name = format!("test_{}", kernel::id::AnyId::new().uuid().simple());
     let mut conn = PgConnection::establish(&admin).expect("the suite's PostgreSQL answers");
-    conn.batch_execute(&format!("CREATE DATABASE {name}")).expect("a database can be created");
+    conn.batch_execute(&format!("CREATE DATABASE {name}"))
+        .expect("a database can be created");
     let (server, _) = admin.rsplit_once('/').expect("the URL names a database");
     format!("{server}/{name}")
 }
@@ -106,11 +114,15 @@ impl Server {
         tweak(&mut config);
         let clock = Clock::default();
         let onet = Onet::open(config.clone(), clock.clone()).expect("the store opens");
-        let facts = demo::load(&onet, &Amounts::default()).await.expect("demo data loads");
+        let facts = demo::load(&onet, &Amounts::default())
+            .await
+            .expect("demo data loads");
         let app = onet.app.clone();
         let document = Arc::new(onet.areas().document);
         let engine = onet.engine();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("a bound address"));
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = onet.clone();
@@ -181,14 +193,20 @@ impl Server {
         let body = serde_json::json!({ "email": email, "password": password });
         let answer = self.anonymous().post("/v1/auth/login", &body).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
-        (self.client(answer.body["access"].as_str().expect("an access token")), answer.body)
+        (
+            self.client(answer.body["access"].as_str().expect("an access token")),
+            answer.body,
+        )
     }
 
     /// `/v1/organizations/{o}/projects/{p}` of the demo's first project, with `rest` behind it.
     #[must_use]
     pub fn project(&self, rest: &str) -> String {
         let owner = &self.facts.owner;
-        format!("/v1/organizations/{}/projects/{}{rest}", owner.organization_id, owner.project_id)
+        format!(
+            "/v1/organizations/{}/projects/{}{rest}",
+            owner.organization_id, owner.project_id
+        )
     }
 
     /// The path of the demo's instance.
@@ -226,7 +244,10 @@ impl Server {
         drop(self.stop.take());
         if let Some(running) = self.running.take() {
             let ended = tokio::time::timeout(Duration::from_secs(20), running).await;
-            ended.expect("it ends in time").expect("it does not panic").expect("it ends well");
+            ended
+                .expect("it ends in time")
+                .expect("it does not panic")
+                .expect("it ends well");
         }
     }
 }

@@ -1,15 +1,12 @@
 //! What can be bought, as the API shows it.
-#![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
+#![allow(
+    missing_docs,
+    reason = "the fields are the published API's; comments repeat its words where it has some"
+)]
 
 use std::sync::Arc;
 
-use kernel::{
-    access::OrganizationId,
-    id::Id,
-    money::Fixed,
-    time::Time,
-    words,
-};
+use kernel::{access::OrganizationId, id::Id, money::Fixed, time::Time, words};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;

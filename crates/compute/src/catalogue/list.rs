@@ -11,8 +11,8 @@ use kernel::{
 use super::{
     CatalogueRead,
     api::{
-        Addon, BillingType, CpuModel, DatacenterLocation, Image, InstanceImage, InstanceSize, Location, Shown, Size,
-        Visibility,
+        Addon, BillingType, CpuModel, DatacenterLocation, Image, InstanceImage, InstanceSize, Location,
+        Shown, Size, Visibility,
     },
     may_know,
 };
@@ -117,7 +117,10 @@ pub(crate) async fn get_instance_size(
 ) -> ApiResult<Versioned<Shown<InstanceSize>>> {
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let size = catalogue.size(id).cloned().ok_or_else(ApiError::not_found)?;
-    Ok(Versioned { version: size.modified.micros(), body: size })
+    Ok(Versioned {
+        version: size.modified.micros(),
+        body: size,
+    })
 }
 
 /// [Locations] List datacenter locations
@@ -159,7 +162,11 @@ pub(crate) async fn list_datacenter_locations(
         .locations
         .iter()
         .filter(|location| location.is_active == active)
-        .filter(|location| country.as_ref().is_none_or(|code| location.country_code.eq_ignore_ascii_case(code)))
+        .filter(|location| {
+            country
+                .as_ref()
+                .is_none_or(|code| location.country_code.eq_ignore_ascii_case(code))
+        })
         .filter(|location| matches(search.as_ref(), &[&location.name, &location.slug]));
     page.cut(locations.cloned().collect()).map(Json)
 }
@@ -187,7 +194,10 @@ pub(crate) async fn get_datacenter_location(
 ) -> ApiResult<Versioned<Shown<DatacenterLocation>>> {
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let location = catalogue.location(id).cloned().ok_or_else(ApiError::not_found)?;
-    Ok(Versioned { version: location.modified.micros(), body: location })
+    Ok(Versioned {
+        version: location.modified.micros(),
+        body: location,
+    })
 }
 
 /// [Images] List instance images
@@ -234,11 +244,12 @@ pub(crate) async fn list_instance_images(
     let language = query.text("language");
     let size = query.id::<Size>("size_id");
     let active = query.flag("is_active").unwrap_or(true);
-    let ordering = query.ordering::<fn(&Shown<InstanceImage>, &Shown<InstanceImage>) -> std::cmp::Ordering>(&[
-        ("name", |a, b| a.name.cmp(&b.name)),
-        ("os_name", |a, b| a.os_name.cmp(&b.os_name)),
-        ("created", |a, b| a.created.cmp(&b.created)),
-    ]);
+    let ordering =
+        query.ordering::<fn(&Shown<InstanceImage>, &Shown<InstanceImage>) -> std::cmp::Ordering>(&[
+            ("name", |a, b| a.name.cmp(&b.name)),
+            ("os_name", |a, b| a.os_name.cmp(&b.os_name)),
+            ("created", |a, b| a.created.cmp(&b.created)),
+        ]);
     query.check()?;
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let mut images: Vec<_> = catalogue
@@ -246,9 +257,17 @@ pub(crate) async fn list_instance_images(
         .iter()
         .filter(|image| may_know(scope.organization, image) && image.is_active == active)
         .filter(|image| visibility.is_none_or(|visibility| image.visibility == visibility))
-        .filter(|image| os_name.as_ref().is_none_or(|name| image.os_name.eq_ignore_ascii_case(name)))
+        .filter(|image| {
+            os_name
+                .as_ref()
+                .is_none_or(|name| image.os_name.eq_ignore_ascii_case(name))
+        })
         .filter(|image| featured.is_none_or(|featured| image.is_featured == featured))
-        .filter(|image| language.as_ref().is_none_or(|language| image.language.eq_ignore_ascii_case(language)))
+        .filter(|image| {
+            language
+                .as_ref()
+                .is_none_or(|language| image.language.eq_ignore_ascii_case(language))
+        })
         .filter(|image| size.is_none_or(|id| catalogue.size(id).is_some_and(|size| fits(image, size))))
         .filter(|image| windows.is_none_or(|windows| image.is_windows == windows))
         .filter(|image| matches(search.as_ref(), &[&image.name, &image.slug, &image.os_name]))
@@ -260,7 +279,10 @@ pub(crate) async fn list_instance_images(
 
 /// Whether a size has the memory, and a disk of the size, that an image needs.
 fn fits(image: &InstanceImage, size: &InstanceSize) -> bool {
-    let disk = size.available_volumes.iter().any(|volume| volume.is_active && volume.disk_gb >= image.min_disk_gb);
+    let disk = size
+        .available_volumes
+        .iter()
+        .any(|volume| volume.is_active && volume.disk_gb >= image.min_disk_gb);
     disk && size.ram_mb >= image.min_ram_mb
 }
 
@@ -286,8 +308,14 @@ pub(crate) async fn get_instance_image(
     State(compute): State<Compute>,
 ) -> ApiResult<Versioned<Shown<InstanceImage>>> {
     let catalogue = compute.catalogues.current(&compute.app).await?;
-    let image = catalogue.image_for(scope.organization, id).cloned().ok_or_else(ApiError::not_found)?;
-    Ok(Versioned { version: image.modified.micros(), body: image })
+    let image = catalogue
+        .image_for(scope.organization, id)
+        .cloned()
+        .ok_or_else(ApiError::not_found)?;
+    Ok(Versioned {
+        version: image.modified.micros(),
+        body: image,
+    })
 }
 
 /// [Addons] List compute addons

@@ -16,7 +16,9 @@ use std::{
 use kernel::{App, access::Organization, http::ApiResult, id::Id, permissions};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::api::{Addon, DatacenterLocation, Image, InstanceImage, InstanceSize, Location, Shown, Size, Visibility};
+use self::api::{
+    Addon, DatacenterLocation, Image, InstanceImage, InstanceSize, Location, Shown, Size, Visibility,
+};
 use crate::Compute;
 
 permissions! {
@@ -50,9 +52,24 @@ pub struct Catalogue {
 
 impl Catalogue {
     fn index(&mut self) {
-        self.size_by_id = self.sizes.iter().enumerate().map(|(at, size)| (size.id, at)).collect();
-        self.location_by_id = self.locations.iter().enumerate().map(|(at, location)| (location.id, at)).collect();
-        self.image_by_id = self.images.iter().enumerate().map(|(at, image)| (image.id, at)).collect();
+        self.size_by_id = self
+            .sizes
+            .iter()
+            .enumerate()
+            .map(|(at, size)| (size.id, at))
+            .collect();
+        self.location_by_id = self
+            .locations
+            .iter()
+            .enumerate()
+            .map(|(at, location)| (location.id, at))
+            .collect();
+        self.image_by_id = self
+            .images
+            .iter()
+            .enumerate()
+            .map(|(at, image)| (image.id, at))
+            .collect();
     }
 
     /// A size, on offer or not.
@@ -62,7 +79,9 @@ impl Catalogue {
 
     /// A location, in use or not.
     pub fn location(&self, id: Id<Location>) -> Option<&Shown<DatacenterLocation>> {
-        self.location_by_id.get(&id).and_then(|at| self.locations.get(*at))
+        self.location_by_id
+            .get(&id)
+            .and_then(|at| self.locations.get(*at))
     }
 
     /// An image of any organization: for the answers about an instance that was made from it.

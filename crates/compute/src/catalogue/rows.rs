@@ -16,11 +16,13 @@ use super::{
     Catalogue,
     api::{
         Addon, AddonKind, BillingType, CpuModel, DatacenterLocation, Image, InstanceImage, InstanceSize,
-        InstanceSizeAddon, InstanceSizeAddonPricing, InstanceSizePricing, InstanceSizeVolume, Location, PriceCycle,
-        Shown, Size, SizePart, Visibility, VolumeType,
+        InstanceSizeAddon, InstanceSizeAddonPricing, InstanceSizePricing, InstanceSizeVolume, Location,
+        PriceCycle, Shown, Size, SizePart, Visibility, VolumeType,
     },
 };
-use crate::schema::{addons, images, locations, size_addon_prices, size_addons, size_prices, size_volumes, sizes};
+use crate::schema::{
+    addons, images, locations, size_addon_prices, size_addons, size_prices, size_volumes, sizes,
+};
 
 /// The counter that grows with every change of the catalogue.
 const VERSION: &str = "catalogue";
@@ -151,7 +153,11 @@ pub struct ImageRow {
 
 /// The catalogue's version; 0 before anything was put in.
 pub(super) fn version(conn: &mut Conn) -> Result<i64, StoreError> {
-    let version = counters::table.find(VERSION).select(counters::value).first(conn).optional()?;
+    let version = counters::table
+        .find(VERSION)
+        .select(counters::value)
+        .first(conn)
+        .optional()?;
     Ok(version.unwrap_or(0))
 }
 
@@ -175,48 +181,146 @@ pub(super) fn load(conn: &mut Conn) -> Result<Catalogue, StoreError> {
     let addon_by_id: HashMap<_, _> = addons.iter().map(|addon| (addon.id, addon)).collect();
 
     let mut addon_prices: HashMap<Id<SizePart>, Vec<InstanceSizeAddonPricing>> = HashMap::new();
-    for row in size_addon_prices::table.order(size_addon_prices::id).load::<SizeAddonPriceRow>(conn)? {
-        let SizeAddonPriceRow { id, size_addon_id, billing_cycle, price, is_active } = row;
-        let price = InstanceSizeAddonPricing { id, billing_cycle, price: price.fixed(), is_active };
+    for row in size_addon_prices::table
+        .order(size_addon_prices::id)
+        .load::<SizeAddonPriceRow>(conn)?
+    {
+        let SizeAddonPriceRow {
+            id,
+            size_addon_id,
+            billing_cycle,
+            price,
+            is_active,
+        } = row;
+        let price = InstanceSizeAddonPricing {
+            id,
+            billing_cycle,
+            price: price.fixed(),
+            is_active,
+        };
         addon_prices.entry(size_addon_id).or_default().push(price);
     }
     let mut size_addons_of: HashMap<Id<Size>, Vec<InstanceSizeAddon>> = HashMap::new();
-    for row in size_addons::table.order(size_addons::id).load::<SizeAddonRow>(conn)? {
-        let SizeAddonRow { id, size_id, addon_id, is_included, is_default, is_active } = row;
+    for row in size_addons::table
+        .order(size_addons::id)
+        .load::<SizeAddonRow>(conn)?
+    {
+        let SizeAddonRow {
+            id,
+            size_id,
+            addon_id,
+            is_included,
+            is_default,
+            is_active,
+        } = row;
         if let Some(addon) = addon_by_id.get(&addon_id) {
             let pricing_options = addon_prices.remove(&id).unwrap_or_default();
             let addon = Arc::clone(addon);
-            let part = InstanceSizeAddon { id, addon, pricing_options, is_included, is_default, is_active };
+            let part = InstanceSizeAddon {
+                id,
+                addon,
+                pricing_options,
+                is_included,
+                is_default,
+                is_active,
+            };
             size_addons_of.entry(size_id).or_default().push(part);
         }
     }
     let mut volumes_of: HashMap<Id<Size>, Vec<InstanceSizeVolume>> = HashMap::new();
-    for row in size_volumes::table.order((size_volumes::disk_gb, size_volumes::id)).load::<SizeVolumeRow>(conn)? {
-        let SizeVolumeRow { id, size_id, volume_type, disk_gb, is_default, is_active } = row;
-        let volume = InstanceSizeVolume { id, volume_type, disk_gb, is_default, is_active };
+    for row in size_volumes::table
+        .order((size_volumes::disk_gb, size_volumes::id))
+        .load::<SizeVolumeRow>(conn)?
+    {
+        let SizeVolumeRow {
+            id,
+            size_id,
+            volume_type,
+            disk_gb,
+            is_default,
+            is_active,
+        } = row;
+        let volume = InstanceSizeVolume {
+            id,
+            volume_type,
+            disk_gb,
+            is_default,
+            is_active,
+        };
         volumes_of.entry(size_id).or_default().push(volume);
     }
     let mut prices_of: HashMap<Id<Size>, Vec<InstanceSizePricing>> = HashMap::new();
-    for row in size_prices::table.order(size_prices::id).load::<SizePriceRow>(conn)? {
-        let SizePriceRow { id, size_id, billing_cycle, price, discount_percent, is_default, is_active } = row;
+    for row in size_prices::table
+        .order(size_prices::id)
+        .load::<SizePriceRow>(conn)?
+    {
+        let SizePriceRow {
+            id,
+            size_id,
+            billing_cycle,
+            price,
+            discount_percent,
+            is_default,
+            is_active,
+        } = row;
         let discount_percent = discount_percent.fixed();
-        let price =
-            InstanceSizePricing { id, billing_cycle, price: price.fixed(), discount_percent, is_default, is_active };
+        let price = InstanceSizePricing {
+            id,
+            billing_cycle,
+            price: price.fixed(),
+            discount_percent,
+            is_default,
+            is_active,
+        };
         prices_of.entry(size_id).or_default().push(price);
     }
 
-    let mut catalogue = Catalogue { version, addons, ..Catalogue::default() };
-    for row in sizes::table.order((sizes::vcpu, sizes::ram_mb, sizes::id)).load::<SizeRow>(conn)? {
+    let mut catalogue = Catalogue {
+        version,
+        addons,
+        ..Catalogue::default()
+    };
+    for row in sizes::table
+        .order((sizes::vcpu, sizes::ram_mb, sizes::id))
+        .load::<SizeRow>(conn)?
+    {
         let id = row.id;
-        let size = size(row, volumes_of.remove(&id), prices_of.remove(&id), size_addons_of.remove(&id));
+        let size = size(
+            row,
+            volumes_of.remove(&id),
+            prices_of.remove(&id),
+            size_addons_of.remove(&id),
+        );
         catalogue.sizes.push(shown(size)?);
     }
-    for row in locations::table.order((locations::name, locations::id)).load::<LocationRow>(conn)? {
-        let LocationRow { id, name, slug, country_code, is_active, created, modified } = row;
-        let location = DatacenterLocation { id, name, slug, country_code, is_active, created, modified };
+    for row in locations::table
+        .order((locations::name, locations::id))
+        .load::<LocationRow>(conn)?
+    {
+        let LocationRow {
+            id,
+            name,
+            slug,
+            country_code,
+            is_active,
+            created,
+            modified,
+        } = row;
+        let location = DatacenterLocation {
+            id,
+            name,
+            slug,
+            country_code,
+            is_active,
+            created,
+            modified,
+        };
         catalogue.locations.push(shown(location)?);
     }
-    for row in images::table.order((images::name, images::id)).load::<ImageRow>(conn)? {
+    for row in images::table
+        .order((images::name, images::id))
+        .load::<ImageRow>(conn)?
+    {
         catalogue.images.push(shown(image(row))?);
     }
     catalogue.index();
@@ -224,12 +328,31 @@ pub(super) fn load(conn: &mut Conn) -> Result<Catalogue, StoreError> {
 }
 
 fn shown<T: serde::Serialize>(value: T) -> Result<Shown<T>, StoreError> {
-    Shown::new(value).map_err(|error| StoreError::Statement(diesel::result::Error::SerializationError(error.into())))
+    Shown::new(value)
+        .map_err(|error| StoreError::Statement(diesel::result::Error::SerializationError(error.into())))
 }
 
 fn addon(row: AddonRow) -> Addon {
-    let AddonRow { id, slug, name, name_fr, description, description_fr, billing_type, is_active } = row;
-    Addon { id, slug, name, name_fr, description, description_fr, billing_type, is_active }
+    let AddonRow {
+        id,
+        slug,
+        name,
+        name_fr,
+        description,
+        description_fr,
+        billing_type,
+        is_active,
+    } = row;
+    Addon {
+        id,
+        slug,
+        name,
+        name_fr,
+        description,
+        description_fr,
+        billing_type,
+        is_active,
+    }
 }
 
 fn size(

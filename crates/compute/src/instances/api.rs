@@ -1,5 +1,8 @@
 //! Instances as the API shows them and takes them.
-#![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
+#![allow(
+    missing_docs,
+    reason = "the fields are the published API's; comments repeat its words where it has some"
+)]
 
 use kernel::{
     access::{OrganizationId, ProjectId},
@@ -313,7 +316,9 @@ pub(crate) struct Wanted {
 }
 
 /// Tells a null from a field that is absent (for which `default` answers).
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 

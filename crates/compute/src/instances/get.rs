@@ -35,5 +35,11 @@ pub(crate) async fn get_instance(
     State(compute): State<Compute>,
 ) -> ApiResult<Versioned<Instance>> {
     let catalogue = compute.catalogues.current(&compute.app).await?;
-    compute.app.store().read("get_instance", move |conn| views::one(conn, &catalogue, scope.project, id)).await
+    compute
+        .app
+        .store()
+        .read("get_instance", move |conn| {
+            views::one(conn, &catalogue, scope.project, id)
+        })
+        .await
 }

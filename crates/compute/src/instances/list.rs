@@ -2,8 +2,8 @@
 
 use axum::{Json, extract::State};
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, QueryDsl, RunQueryDsl, TextExpressionMethods, EscapeExpressionMethods,
-    NullableExpressionMethods, dsl::exists,
+    BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, NullableExpressionMethods, QueryDsl,
+    RunQueryDsl, TextExpressionMethods, dsl::exists,
 };
 use kernel::{
     access::{Permission, Project, ProjectScope},
@@ -65,7 +65,9 @@ impl Filters {
 
     /// The project's instances that pass.
     fn apply(&self, project: Id<Project>) -> instances::BoxedQuery<'static, MultiBackend> {
-        let mut query = instances::table.filter(instances::project_id.eq(project)).into_boxed();
+        let mut query = instances::table
+            .filter(instances::project_id.eq(project))
+            .into_boxed();
         query = match self.status {
             Some(status) => query.filter(instances::status.eq(status)),
             // Those that are gone are shown only to who asks for them.
@@ -90,8 +92,9 @@ impl Filters {
             query = query.filter(exists(states));
         }
         if let Some((key, value)) = self.tag.clone() {
-            let tagged =
-                instance_tags::table.filter(instance_tags::instance_id.eq(instances::id)).filter(instance_tags::tag_key.eq(key));
+            let tagged = instance_tags::table
+                .filter(instance_tags::instance_id.eq(instances::id))
+                .filter(instance_tags::tag_key.eq(key));
             query = match value {
                 Some(value) => query.filter(exists(tagged.filter(instance_tags::tag_value.eq(value)))),
                 None => query.filter(exists(tagged)),

@@ -30,5 +30,9 @@ permissions! {
 pub(crate) fn routes() -> OpenApiRouter<Compute> {
     OpenApiRouter::new()
         .routes(routes!(list::list_instances))
-        .routes(routes!(get::get_instance, replace::replace_instance, update::update_instance))
+        .routes(routes!(
+            get::get_instance,
+            replace::replace_instance,
+            update::update_instance
+        ))
 }

@@ -76,8 +76,12 @@ pub(super) fn change_metadata<T>(
     let size = size.ok_or_else(|| ApiError::unavailable("The catalogue is being refreshed."))?;
     let refs = References {
         size: &size,
-        size_id: refer(wanted.size_id, instance.size_id, |id| catalogue.size(id).is_some()),
-        location_id: refer(wanted.location_id, instance.location_id, |id| catalogue.location(id).is_some()),
+        size_id: refer(wanted.size_id, instance.size_id, |id| {
+            catalogue.size(id).is_some()
+        }),
+        location_id: refer(wanted.location_id, instance.location_id, |id| {
+            catalogue.location(id).is_some()
+        }),
         image_id: refer(wanted.image_id, instance.image_id, |id| {
             catalogue.image_for(scope.organization, id).is_some()
         }),
@@ -85,7 +89,11 @@ pub(super) fn change_metadata<T>(
     };
     let found = match rules::replace(&instance, wanted, &refs)? {
         Change::Unchanged => (instance, vpc, state),
-        Change::Made { mut row, changes, vpc: move_to } => {
+        Change::Made {
+            mut row,
+            changes,
+            vpc: move_to,
+        } => {
             // Never before the last change, even if the machine's clock was set back.
             row.modified = tx.now().max(instance.modified + Duration::from_micros(1));
             rows::update(tx, &row)?;
@@ -93,7 +101,12 @@ pub(super) fn change_metadata<T>(
                 rows::index_tags(tx, row.id, &row.tags)?;
             }
             let origin = Origin::caller(&scope.caller, &scope.request);
-            tx.audit(&origin, Some(scope.organization), Some(scope.project), &updated(&row, changes))?;
+            tx.audit(
+                &origin,
+                Some(scope.organization),
+                Some(scope.project),
+                &updated(&row, changes),
+            )?;
             let vpc = match move_to {
                 Some((previous, vpc)) => {
                     tx.enqueue(&NewTask {
@@ -133,13 +146,20 @@ fn choose_vpc(
     Ok(match wanted.vpc_id {
         None => VpcChoice::Keep,
         Some(Some(id)) if id == instance.vpc_id => VpcChoice::Keep,
-        Some(Some(id)) => {
-            vpcs::rows::find(tx.conn(), organization, project, id)?.map_or(VpcChoice::Unknown(id), VpcChoice::Use)
-        }
+        Some(Some(id)) => vpcs::rows::find(tx.conn(), organization, project, id)?
+            .map_or(VpcChoice::Unknown(id), VpcChoice::Use),
         Some(None) => {
             let location = instance.location_id;
-            let slug = catalogue.location(location).map_or("", |location| location.slug.as_str());
-            VpcChoice::Use(vpcs::rows::default_for(tx, organization, project, location, slug)?)
+            let slug = catalogue
+                .location(location)
+                .map_or("", |location| location.slug.as_str());
+            VpcChoice::Use(vpcs::rows::default_for(
+                tx,
+                organization,
+                project,
+                location,
+                slug,
+            )?)
         }
     })
 }

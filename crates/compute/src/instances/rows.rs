@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use diesel::{
-    ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable,
-    RunQueryDsl, Selectable, SelectableHelper,
+    ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, RunQueryDsl,
+    Selectable, SelectableHelper,
 };
 use kernel::{
     access::{Organization, Project},
@@ -139,7 +139,11 @@ macro_rules! joined {
         instances::table
             .inner_join(vpcs::table.on(vpcs::id.eq(instances::vpc_id)))
             .left_join(instance_states::table.on(instance_states::instance_id.eq(instances::id)))
-            .select((InstanceRow::as_select(), VpcRow::as_select(), Option::<StateRow>::as_select()))
+            .select((
+                InstanceRow::as_select(),
+                VpcRow::as_select(),
+                Option::<StateRow>::as_select(),
+            ))
     };
 }
 
@@ -149,7 +153,9 @@ pub(crate) fn find(
     project: Id<Project>,
     id: Id<InstanceKind>,
 ) -> Result<Option<Found>, StoreError> {
-    let query = joined!().filter(instances::id.eq(id)).filter(instances::project_id.eq(project));
+    let query = joined!()
+        .filter(instances::id.eq(id))
+        .filter(instances::project_id.eq(project));
     Ok(query.first(conn).optional()?)
 }
 
@@ -159,7 +165,9 @@ pub(crate) fn find_locked(
     project: Id<Project>,
     id: Id<InstanceKind>,
 ) -> Result<Option<Found>, StoreError> {
-    let query = joined!().filter(instances::id.eq(id)).filter(instances::project_id.eq(project));
+    let query = joined!()
+        .filter(instances::id.eq(id))
+        .filter(instances::project_id.eq(project));
     Ok(lock("instances", query).get_result(tx.conn()).optional()?)
 }
 
@@ -169,7 +177,9 @@ pub(crate) fn find_many(
     project: Id<Project>,
     ids: &[Id<InstanceKind>],
 ) -> Result<HashMap<Id<InstanceKind>, Found>, StoreError> {
-    let query = joined!().filter(instances::project_id.eq(project)).filter(instances::id.eq_any(ids.to_vec()));
+    let query = joined!()
+        .filter(instances::project_id.eq(project))
+        .filter(instances::id.eq_any(ids.to_vec()));
     let found: Vec<Found> = query.load(conn)?;
     Ok(found.into_iter().map(|found| (found.0.id, found)).collect())
 }
@@ -181,7 +191,11 @@ pub(crate) fn addresses_of(
 ) -> Result<HashMap<Id<InstanceKind>, Vec<AddressRow>>, StoreError> {
     let rows: Vec<AddressRow> = ip_addresses::table
         .filter(ip_addresses::instance_id.eq_any(instances.to_vec()))
-        .order((ip_addresses::interface, ip_addresses::is_primary.desc(), ip_addresses::id))
+        .order((
+            ip_addresses::interface,
+            ip_addresses::is_primary.desc(),
+            ip_addresses::id,
+        ))
         .select(AddressRow::as_select())
         .load(conn)?;
     Ok(by_instance(rows, |row| row.instance_id))
@@ -215,7 +229,9 @@ fn by_instance<R>(
 
 /// Writes the metadata that clients can change.
 pub(crate) fn update(tx: &mut Tx<'_>, row: &InstanceRow) -> Result<(), StoreError> {
-    let target = instances::table.filter(instances::id.eq(row.id)).filter(instances::project_id.eq(row.project_id));
+    let target = instances::table
+        .filter(instances::id.eq(row.id))
+        .filter(instances::project_id.eq(row.project_id));
     let changed = diesel::update(target.filter(instances::version.eq(row.version - 1)))
         .set((
             instances::name.eq(&row.name),
@@ -231,7 +247,11 @@ pub(crate) fn update(tx: &mut Tx<'_>, row: &InstanceRow) -> Result<(), StoreErro
         ))
         .execute(tx.conn())?;
     // The row is locked: another version would mean that the lock does not hold.
-    if changed == 1 { Ok(()) } else { Err(StoreError::Contended("the instance's version".to_owned())) }
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Contended("the instance's version".to_owned()))
+    }
 }
 
 /// Makes the filterable copy of the tags equal to the tags.
@@ -248,7 +268,9 @@ pub(crate) fn index_tags(tx: &mut Tx<'_>, id: Id<InstanceKind>, tags: &JsonText)
         })
         .collect();
     for pair in pairs {
-        diesel::insert_into(instance_tags::table).values(pair).execute(tx.conn())?;
+        diesel::insert_into(instance_tags::table)
+            .values(pair)
+            .execute(tx.conn())?;
     }
     Ok(())
 }

@@ -71,10 +71,17 @@ pub(super) enum Change {
 ///
 /// # Errors
 /// 400: all faulty fields at once; or the instance's state forbids it.
-pub(super) fn replace(instance: &InstanceRow, wanted: &Wanted, refs: &References<'_>) -> Result<Change, ApiError> {
+pub(super) fn replace(
+    instance: &InstanceRow,
+    wanted: &Wanted,
+    refs: &References<'_>,
+) -> Result<Change, ApiError> {
     check_fields(instance, wanted, refs)?;
     if matches!(instance.status, Status::Terminated | Status::Cancelled) {
-        return Err(ApiError::refused(format!("A {} instance can't be changed.", instance.status.as_str())));
+        return Err(ApiError::refused(format!(
+            "A {} instance can't be changed.",
+            instance.status.as_str()
+        )));
     }
     Ok(difference(instance, wanted, &refs.vpc))
 }
@@ -82,7 +89,12 @@ pub(super) fn replace(instance: &InstanceRow, wanted: &Wanted, refs: &References
 fn check_fields(instance: &InstanceRow, wanted: &Wanted, refs: &References<'_>) -> Result<(), Faults> {
     let mut faults = Faults::default();
     let fixed = [
-        ("size_id", refs.size_id, wanted.size_id.map(Id::uuid), "The size can't be changed here: use resize_instance."),
+        (
+            "size_id",
+            refs.size_id,
+            wanted.size_id.map(Id::uuid),
+            "The size can't be changed here: use resize_instance.",
+        ),
         (
             "location_id",
             refs.location_id,
@@ -104,7 +116,11 @@ fn check_fields(instance: &InstanceRow, wanted: &Wanted, refs: &References<'_>) 
         }
     }
     if let Some(hostname) = &wanted.hostname {
-        faults.check("hostname", is_hostname(hostname), "Enter a valid host name (RFC 1123).");
+        faults.check(
+            "hostname",
+            is_hostname(hostname),
+            "Enter a valid host name (RFC 1123).",
+        );
     }
     match &refs.vpc {
         VpcChoice::Keep => {}
@@ -114,8 +130,14 @@ fn check_fields(instance: &InstanceRow, wanted: &Wanted, refs: &References<'_>) 
         }
         VpcChoice::Use(vpc) => faults.check("vpc_id", vpc.is_active, "This VPC is not active."),
     }
-    if let Some(cycle) = wanted.billing_cycle.filter(|cycle| *cycle != instance.billing_cycle) {
-        let message = format!("This size has no active price for the billing cycle \"{}\".", cycle.as_str());
+    if let Some(cycle) = wanted
+        .billing_cycle
+        .filter(|cycle| *cycle != instance.billing_cycle)
+    {
+        let message = format!(
+            "This size has no active price for the billing cycle \"{}\".",
+            cycle.as_str()
+        );
         faults.check("billing_cycle", has_price(refs.size, cycle), message);
     }
     if let Some(fault) = wanted.tags.as_ref().and_then(tags::fault) {
@@ -140,14 +162,18 @@ fn has_price(size: &InstanceSize, cycle: BillingCycle) -> bool {
         BillingCycle::Biennially => PriceCycle::Biennially,
         BillingCycle::Triennially => PriceCycle::Triennially,
     };
-    size.pricing_options.iter().any(|price| price.is_active && price.billing_cycle == priced)
+    size.pricing_options
+        .iter()
+        .any(|price| price.is_active && price.billing_cycle == priced)
 }
 
 /// RFC 1123, section 2.1: labels of 1 to 63 letters, digits and hyphens, no hyphen at an end; 255 in all.
 pub(super) fn is_hostname(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -158,10 +184,25 @@ fn difference(instance: &InstanceRow, wanted: &Wanted, vpc: &VpcChoice) -> Chang
     let mut row = Box::new(instance.clone());
     let mut changes = Changes::default();
     set(&mut changes, "name", &mut row.name, wanted.name.as_ref());
-    set(&mut changes, "hostname", &mut row.hostname, wanted.hostname.as_ref());
-    set(&mut changes, "description", &mut row.description, wanted.description.as_ref());
+    set(
+        &mut changes,
+        "hostname",
+        &mut row.hostname,
+        wanted.hostname.as_ref(),
+    );
+    set(
+        &mut changes,
+        "description",
+        &mut row.description,
+        wanted.description.as_ref(),
+    );
     set(&mut changes, "os_name", &mut row.os_name, wanted.os_name.as_ref());
-    set(&mut changes, "billing_cycle", &mut row.billing_cycle, wanted.billing_cycle.as_ref());
+    set(
+        &mut changes,
+        "billing_cycle",
+        &mut row.billing_cycle,
+        wanted.billing_cycle.as_ref(),
+    );
     if let Some(tags) = wanted.tags.as_ref().filter(|tags| !tags::same(tags, &row.tags)) {
         let value = |tags: &kernel::json::JsonText| tags.read::<Value>().unwrap_or_default();
         changes.note("tags", &value(&row.tags), &value(tags));
@@ -183,7 +224,12 @@ fn difference(instance: &InstanceRow, wanted: &Wanted, vpc: &VpcChoice) -> Chang
     Change::Made { row, changes, vpc }
 }
 
-fn set<T: Clone + PartialEq + serde::Serialize>(changes: &mut Changes, field: &str, old: &mut T, new: Option<&T>) {
+fn set<T: Clone + PartialEq + serde::Serialize>(
+    changes: &mut Changes,
+    field: &str,
+    old: &mut T,
+    new: Option<&T>,
+) {
     if let Some(new) = new.filter(|new| *new != old) {
         changes.note(field, old, new);
         *old = new.clone();
@@ -198,10 +244,29 @@ mod tests {
 
     #[test]
     fn host_names_are_labels() {
-        for good in ["a", "web-1.example.com", "0.1", "A-b.C", &"a".repeat(63), "xn--bcher-kva.ch"] {
+        for good in [
+            "a",
+            "web-1.example.com",
+            "0.1",
+            "A-b.C",
+            &"a".repeat(63),
+            "xn--bcher-kva.ch",
+        ] {
             assert!(is_hostname(good), "{good}");
         }
-        for bad in ["", ".", "a.", ".a", "-a", "a-", "a..b", "a_b", "bücher.ch", "a b", &"a".repeat(64)] {
+        for bad in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "-a",
+            "a-",
+            "a..b",
+            "a_b",
+            "bücher.ch",
+            "a b",
+            &"a".repeat(64),
+        ] {
             assert!(!is_hostname(bad), "{bad}");
         }
     }

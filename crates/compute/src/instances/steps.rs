@@ -15,11 +15,7 @@ use super::{
     api::InstanceKind,
     rows::{InstanceRow, update},
 };
-use crate::{
-    network::NetworkDriver,
-    schema::instances,
-    vpcs::api::VpcKind,
-};
+use crate::{network::NetworkDriver, schema::instances, vpcs::api::VpcKind};
 
 /// Moves an instance's interface to the VPC that its row names already.
 pub struct AttachVpc {
@@ -46,8 +42,12 @@ impl AttachVpc {
     pub fn new(network: &Arc<dyn NetworkDriver>) -> Self {
         Self {
             steps: vec![
-                Arc::new(Detach { network: Arc::clone(network) }),
-                Arc::new(Attach { network: Arc::clone(network) }),
+                Arc::new(Detach {
+                    network: Arc::clone(network),
+                }),
+                Arc::new(Attach {
+                    network: Arc::clone(network),
+                }),
             ],
         }
     }
@@ -80,7 +80,9 @@ impl Kind for AttachVpc {
     /// A move that failed was undone by its steps: the row says again where the instance is, unless a later change
     /// has already asked for something else.
     fn ended(&self, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
-        let Ok(wanted) = task.parameters.read::<Move>() else { return Ok(()) };
+        let Ok(wanted) = task.parameters.read::<Move>() else {
+            return Ok(());
+        };
         if outcome == Outcome::Completed {
             return Ok(());
         }
@@ -89,7 +91,9 @@ impl Kind for AttachVpc {
             .filter(instances::project_id.eq(task.project_id))
             .select(InstanceRow::as_select());
         let row: Option<InstanceRow> = lock("instances", query).get_result(tx.conn()).optional()?;
-        let Some(mut row) = row.filter(|row| row.vpc_id == wanted.vpc_id) else { return Ok(()) };
+        let Some(mut row) = row.filter(|row| row.vpc_id == wanted.vpc_id) else {
+            return Ok(());
+        };
         let mut changes = Changes::default();
         changes.note("vpc_id", &row.vpc_id, &wanted.previous_vpc_id);
         row.vpc_id = wanted.previous_vpc_id;
@@ -105,7 +109,12 @@ impl Kind for AttachVpc {
             changes,
             status: AuditStatus::Failure,
         };
-        tx.audit(&Origin::system("worker"), Some(row.organization_id), Some(row.project_id), &event)
+        tx.audit(
+            &Origin::system("worker"),
+            Some(row.organization_id),
+            Some(row.project_id),
+            &event,
+        )
     }
 }
 
@@ -121,14 +130,20 @@ impl Step for Detach {
     fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
             let Move { previous_vpc_id, .. } = work.parameters()?;
-            self.network.detach(&work.app, work.resource.cast(), previous_vpc_id).await.map_err(driver)
+            self.network
+                .detach(&work.app, work.resource.cast(), previous_vpc_id)
+                .await
+                .map_err(driver)
         })
     }
 
     fn undo<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
             let Move { previous_vpc_id, .. } = work.parameters()?;
-            self.network.attach(&work.app, work.resource.cast(), previous_vpc_id).await.map_err(driver)
+            self.network
+                .attach(&work.app, work.resource.cast(), previous_vpc_id)
+                .await
+                .map_err(driver)
         })
     }
 }
@@ -145,14 +160,20 @@ impl Step for Attach {
     fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
             let Move { vpc_id, .. } = work.parameters()?;
-            self.network.attach(&work.app, work.resource.cast(), vpc_id).await.map_err(driver)
+            self.network
+                .attach(&work.app, work.resource.cast(), vpc_id)
+                .await
+                .map_err(driver)
         })
     }
 
     fn undo<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
             let Move { vpc_id, .. } = work.parameters()?;
-            self.network.detach(&work.app, work.resource.cast(), vpc_id).await.map_err(driver)
+            self.network
+                .detach(&work.app, work.resource.cast(), vpc_id)
+                .await
+                .map_err(driver)
         })
     }
 }

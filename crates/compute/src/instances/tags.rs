@@ -10,7 +10,9 @@ const LARGEST: usize = 16 * 1024;
 /// What is wrong with some tags, if anything.
 pub(super) fn fault(tags: &JsonText) -> Option<String> {
     if tags.as_str().len() > LARGEST {
-        return Some(format!("Ensure the tags take no more than {LARGEST} bytes as JSON."));
+        return Some(format!(
+            "Ensure the tags take no more than {LARGEST} bytes as JSON."
+        ));
     }
     let too_deep = tags.read::<Value>().is_ok_and(|value| depth(&value) > DEEPEST);
     too_deep.then(|| format!("Ensure the tags are nested no deeper than {DEEPEST} levels."))
@@ -33,7 +35,9 @@ pub(super) fn same(left: &JsonText, right: &JsonText) -> bool {
 
 /// The pairs that `?tag=key:value` finds: the texts of an object.
 pub(super) fn pairs(tags: &JsonText) -> Vec<(String, String)> {
-    let Ok(Value::Object(map)) = tags.read() else { return Vec::new() };
+    let Ok(Value::Object(map)) = tags.read() else {
+        return Vec::new();
+    };
     let texts = map.into_iter().filter_map(|(key, value)| match value {
         Value::String(text) => Some((key, text)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,

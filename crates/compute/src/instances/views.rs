@@ -35,12 +35,19 @@ pub(super) fn one(
 }
 
 /// An instance that was found already, with its lists: two queries.
-pub(super) fn complete(conn: &mut Conn, catalogue: &Catalogue, found: Found) -> ApiResult<Versioned<Instance>> {
+pub(super) fn complete(
+    conn: &mut Conn,
+    catalogue: &Catalogue,
+    found: Found,
+) -> ApiResult<Versioned<Instance>> {
     let id = found.0.id;
     let addresses = addresses_of(conn, &[id])?.remove(&id).unwrap_or_default();
     let volumes = volumes_of(conn, &[id])?.remove(&id).unwrap_or_default();
     let version = found.0.version;
-    Ok(Versioned { version, body: instance(found, addresses, volumes, catalogue)? })
+    Ok(Versioned {
+        version,
+        body: instance(found, addresses, volumes, catalogue)?,
+    })
 }
 
 /// Instances in the order of their ids: three queries, however many there are.
@@ -61,7 +68,12 @@ pub(super) fn many(
         .filter_map(|id| {
             let found = found.remove(id)?;
             let addresses = addresses.remove(id).unwrap_or_default();
-            Some(instance(found, addresses, volumes.remove(id).unwrap_or_default(), catalogue))
+            Some(instance(
+                found,
+                addresses,
+                volumes.remove(id).unwrap_or_default(),
+                catalogue,
+            ))
         })
         .collect()
 }
@@ -103,7 +115,8 @@ fn instance(
         created,
         modified,
     } = row;
-    let volumes: ApiResult<Vec<VolumeSummary>> = volumes.into_iter().map(|row| volume(row, catalogue)).collect();
+    let volumes: ApiResult<Vec<VolumeSummary>> =
+        volumes.into_iter().map(|row| volume(row, catalogue)).collect();
     Ok(Instance {
         id,
         legacy_id,
@@ -196,7 +209,17 @@ fn volume(row: VolumeRow, catalogue: &Catalogue) -> ApiResult<VolumeSummary> {
     } = row;
     let location = catalogue.location(location_id).cloned().ok_or_else(refreshing)?;
     let price_monthly = price_monthly.fixed();
-    Ok(VolumeSummary { id, name, size_gb, status, disk_name, location, price_monthly, is_active, created })
+    Ok(VolumeSummary {
+        id,
+        name,
+        size_gb,
+        status,
+        disk_name,
+        location,
+        price_monthly,
+        is_active,
+        created,
+    })
 }
 
 fn state_sync(row: StateRow) -> InstanceStateSync {

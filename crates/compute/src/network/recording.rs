@@ -20,7 +20,10 @@ impl NetworkDriver for RecordingNetwork {
                 let now = tx.now();
                 let known = network_attachments::table.find(instance);
                 let moved = diesel::update(known)
-                    .set((network_attachments::vpc_id.eq(vpc), network_attachments::attached_at.eq(now)))
+                    .set((
+                        network_attachments::vpc_id.eq(vpc),
+                        network_attachments::attached_at.eq(now),
+                    ))
                     .execute(tx.conn())?;
                 if moved == 0 {
                     let row = (
@@ -28,7 +31,9 @@ impl NetworkDriver for RecordingNetwork {
                         network_attachments::vpc_id.eq(vpc),
                         network_attachments::attached_at.eq(now),
                     );
-                    diesel::insert_into(network_attachments::table).values(row).execute(tx.conn())?;
+                    diesel::insert_into(network_attachments::table)
+                        .values(row)
+                        .execute(tx.conn())?;
                 }
                 Ok::<_, StoreError>(())
             });
@@ -39,7 +44,9 @@ impl NetworkDriver for RecordingNetwork {
     fn detach<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Changed<'a> {
         Box::pin(async move {
             let erase = app.store().write("erase_attachment", move |tx| {
-                let known = network_attachments::table.find(instance).filter(network_attachments::vpc_id.eq(vpc));
+                let known = network_attachments::table
+                    .find(instance)
+                    .filter(network_attachments::vpc_id.eq(vpc));
                 diesel::delete(known).execute(tx.conn())?;
                 Ok::<_, StoreError>(())
             });

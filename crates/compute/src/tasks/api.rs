@@ -1,5 +1,8 @@
 //! Tasks as the API shows them.
-#![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
+#![allow(
+    missing_docs,
+    reason = "the fields are the published API's; comments repeat its words where it has some"
+)]
 
 use kernel::{
     access::UserId,

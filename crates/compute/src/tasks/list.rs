@@ -26,7 +26,10 @@ type TaskPage = PageOf<InstanceTask>;
 
 /// The tasks of a project's instances.
 fn of_project(project: Id<Project>) -> tasks::BoxedQuery<'static, MultiBackend> {
-    tasks::table.filter(tasks::project_id.eq(project)).filter(tasks::resource_type.eq("instance")).into_boxed()
+    tasks::table
+        .filter(tasks::project_id.eq(project))
+        .filter(tasks::resource_type.eq("instance"))
+        .into_boxed()
 }
 
 /// [Tasks] List instance tasks
@@ -63,7 +66,9 @@ pub(crate) async fn list_instance_tasks(
     let status = query.choice("status", Status::from_word);
     let task_type = query.choice("task_type", TaskType::from_word);
     let instance = query.id::<Any>("instance_id");
-    let oldest_first = query.ordering(&[("created", ())]).is_some_and(|((), descending)| !descending);
+    let oldest_first = query
+        .ordering(&[("created", ())])
+        .is_some_and(|((), descending)| !descending);
     query.check()?;
     let filtered = move || {
         let mut tasks = of_project(scope.project);
@@ -89,8 +94,11 @@ pub(crate) async fn list_instance_tasks(
             } else {
                 filtered().order((tasks::created.desc(), tasks::id.desc()))
             };
-            let rows: Vec<TaskRow> =
-                ordered.select(TaskRow::as_select()).offset(skip).limit(take).load(conn)?;
+            let rows: Vec<TaskRow> = ordered
+                .select(TaskRow::as_select())
+                .offset(skip)
+                .limit(take)
+                .load(conn)?;
             page.of(count, shown(conn, rows)?).map(Json)
         })
         .await
@@ -126,7 +134,9 @@ pub(crate) async fn get_instance_task(
         .app
         .store()
         .read("get_instance_task", move |conn| {
-            let query = of_project(scope.project).filter(tasks::id.eq(id)).select(TaskRow::as_select());
+            let query = of_project(scope.project)
+                .filter(tasks::id.eq(id))
+                .select(TaskRow::as_select());
             let rows: Vec<TaskRow> = query.load(conn)?;
             let version = rows.first().map_or(0, |row| row.modified.micros());
             let task = shown(conn, rows)?.pop().ok_or_else(ApiError::not_found)?;
@@ -151,7 +161,10 @@ fn shown(conn: &mut Conn, rows: Vec<TaskRow>) -> Result<Vec<InstanceTask>, Store
         .load::<(Id<User>, (String, String, String))>(conn)?
         .into_iter()
         .collect();
-    Ok(rows.into_iter().filter_map(|row| task(row, &names, &people)).collect())
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| task(row, &names, &people))
+        .collect())
 }
 
 fn task(
@@ -160,7 +173,9 @@ fn task(
     people: &HashMap<Id<User>, (String, String, String)>,
 ) -> Option<InstanceTask> {
     let instance_id: Id<InstanceKind> = row.resource_id.cast();
-    let created_by = row.created_by.and_then(|id| people.get(&id).cloned().map(|person| (id, person)));
+    let created_by = row
+        .created_by
+        .and_then(|id| people.get(&id).cloned().map(|person| (id, person)));
     let failure = row.error.as_ref().map(|message| json!({ "error": message }));
     Some(InstanceTask {
         id: row.id,

@@ -8,5 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::Compute;
 
 pub(crate) fn routes() -> OpenApiRouter<Compute> {
-    OpenApiRouter::new().routes(routes!(list::list_instance_tasks)).routes(routes!(list::get_instance_task))
+    OpenApiRouter::new()
+        .routes(routes!(list::list_instance_tasks))
+        .routes(routes!(list::get_instance_task))
 }

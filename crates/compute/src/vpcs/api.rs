@@ -1,5 +1,8 @@
 //! VPCs as the API shows them.
-#![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
+#![allow(
+    missing_docs,
+    reason = "the fields are the published API's; comments repeat its words where it has some"
+)]
 
 use kernel::{http::ApiError, id::Id, openapi::WriteOnly, time::Time};
 use serde::Serialize;
@@ -46,9 +49,27 @@ impl Vpc {
     /// # Errors
     /// The location was added a moment ago and this node does not know it yet: temporarily unavailable.
     pub fn of(row: VpcRow, catalogue: &Catalogue) -> Result<Self, ApiError> {
-        let VpcRow { id, name, cidr_block, location_id, is_active, created, modified, .. } = row;
+        let VpcRow {
+            id,
+            name,
+            cidr_block,
+            location_id,
+            is_active,
+            created,
+            modified,
+            ..
+        } = row;
         let location = catalogue.location(location_id).cloned();
         let location = location.ok_or_else(|| ApiError::unavailable("The catalogue is being refreshed."))?;
-        Ok(Self { id, name, cidr_block, location, location_id: WriteOnly::new(), is_active, created, modified })
+        Ok(Self {
+            id,
+            name,
+            cidr_block,
+            location,
+            location_id: WriteOnly::new(),
+            is_active,
+            created,
+            modified,
+        })
     }
 }

@@ -39,8 +39,12 @@ pub(crate) async fn get_vpc(
         .app
         .store()
         .read("get_vpc", move |conn| {
-            let row = rows::find(conn, scope.organization, scope.project, id)?.ok_or_else(ApiError::not_found)?;
-            Ok(Versioned { version: row.version, body: Vpc::of(row, &catalogue)? })
+            let row =
+                rows::find(conn, scope.organization, scope.project, id)?.ok_or_else(ApiError::not_found)?;
+            Ok(Versioned {
+                version: row.version,
+                body: Vpc::of(row, &catalogue)?,
+            })
         })
         .await
 }

@@ -1,7 +1,10 @@
 //! Lists VPCs.
 
 use axum::{Json, extract::State};
-use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl, SelectableHelper, TextExpressionMethods, EscapeExpressionMethods};
+use diesel::{
+    EscapeExpressionMethods, ExpressionMethods, QueryDsl, RunQueryDsl, SelectableHelper,
+    TextExpressionMethods,
+};
 use kernel::{
     access::{Permission, ProjectScope},
     http::{ApiError, ApiResult, Page, PageOf, Query, contains_pattern},
@@ -90,7 +93,8 @@ pub(crate) async fn list_vpcs(
                 .offset(skip)
                 .limit(take)
                 .load(conn)?;
-            let vpcs: Result<Vec<Vpc>, ApiError> = rows.into_iter().map(|row| Vpc::of(row, &catalogue)).collect();
+            let vpcs: Result<Vec<Vpc>, ApiError> =
+                rows.into_iter().map(|row| Vpc::of(row, &catalogue)).collect();
             page.of(count, vpcs?).map(Json)
         })
         .await

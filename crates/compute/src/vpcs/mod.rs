@@ -18,5 +18,7 @@ permissions! {
 }
 
 pub(crate) fn routes() -> OpenApiRouter<Compute> {
-    OpenApiRouter::new().routes(routes!(list::list_vpcs)).routes(routes!(get::get_vpc))
+    OpenApiRouter::new()
+        .routes(routes!(list::list_vpcs))
+        .routes(routes!(get::get_vpc))
 }

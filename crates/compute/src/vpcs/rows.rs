@@ -1,8 +1,8 @@
 //! The table of VPCs. Every finder takes the organization and the project.
 
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, RunQueryDsl,
-    Selectable, SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable,
+    RunQueryDsl, Selectable, SelectableHelper,
 };
 use kernel::{
     access::{Organization, Project},
@@ -50,7 +50,9 @@ pub(crate) fn find(
     project: Id<Project>,
     id: Id<VpcKind>,
 ) -> Result<Option<VpcRow>, StoreError> {
-    let query = of_project(organization, project).filter(vpcs::id.eq(id)).select(VpcRow::as_select());
+    let query = of_project(organization, project)
+        .filter(vpcs::id.eq(id))
+        .select(VpcRow::as_select());
     Ok(query.first(conn).optional()?)
 }
 
@@ -89,7 +91,11 @@ pub(crate) fn default_for(
         created: now,
         modified: now,
     };
-    match diesel::insert_into(vpcs::table).values(&row).execute(tx.conn()).map_err(StoreError::from) {
+    match diesel::insert_into(vpcs::table)
+        .values(&row)
+        .execute(tx.conn())
+        .map_err(StoreError::from)
+    {
         Ok(_) => Ok(row),
         Err(StoreError::Duplicate(text)) => Err(StoreError::Contended(text)),
         Err(error) => Err(error),

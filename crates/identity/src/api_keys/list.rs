@@ -9,6 +9,18 @@ use kernel::{
 use super::{api::ApiKey, rows};
 use crate::{auth::AuthError, login_only, state::Area};
 
+/// Which keys are wanted.
+#[derive(Debug, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Filters {
+    /// Revoked and expired keys too
+    #[param(required = false, default = false)]
+    include_inactive: bool,
+    /// Keys limited to this organization
+    #[param(inline, nullable = false)]
+    organization_id: Option<OrganizationId>,
+}
+
 /// [API Keys] List API keys
 ///
 /// Keys of the current user with creation, last use and expiry, the newest first; the secret is never
@@ -19,12 +31,7 @@ use crate::{auth::AuthError, login_only, state::Area};
     operation_id = "list_api_keys",
     tag = "Authentication",
     security(("BearerAuth" = [])),
-    params(
-        ("include_inactive" = inline(Option<bool>), Query, nullable = false,
-            description = "Revoked and expired keys too"),
-        ("organization_id" = inline(Option<OrganizationId>), Query, nullable = false,
-            description = "Keys limited to this organization"),
-    ),
+    params(Filters),
     responses(
         (status = 200, body = Vec<ApiKey>, description = "List of API keys"),
         (status = 400, description = "Invalid request parameters"),
@@ -41,8 +48,10 @@ pub(super) async fn list_api_keys(
     mut query: Query,
 ) -> ApiResult<Json<Vec<ApiKey>>> {
     login_only(&caller)?;
-    let include_inactive = query.flag("include_inactive").unwrap_or(false);
-    let organization: Option<OrganizationId> = query.id("organization_id");
+    let wanted = Filters {
+        include_inactive: query.flag("include_inactive").unwrap_or(false),
+        organization_id: query.id("organization_id"),
+    };
     query.check()?;
     let keys = identity
         .store()
@@ -52,7 +61,7 @@ pub(super) async fn list_api_keys(
     let shown = keys
         .into_iter()
         .map(|row| ApiKey::at(now, row))
-        .filter(|key| include_inactive || key.is_active)
-        .filter(|key| organization.is_none() || key.organization_id == organization);
+        .filter(|key| wanted.include_inactive || key.is_active)
+        .filter(|key| wanted.organization_id.is_none() || key.organization_id == wanted.organization_id);
     Ok(Json(shown.collect()))
 }

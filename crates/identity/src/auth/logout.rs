@@ -22,7 +22,7 @@ use crate::{login_only, state::Area};
     operation_id = "logout",
     tag = "Authentication",
     security(("BearerAuth" = [])),
-    request_body = Option<Logout>,
+    request_body = Logout,
     responses(
         (status = 204, description = "Logged out"),
         (status = 400, body = ValidationError, description = "Invalid request parameters"),

@@ -12,6 +12,7 @@ mod refresh;
 mod sessions;
 mod throttle;
 
+use utoipa::openapi::{RefOr, Required};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use self::{
@@ -21,9 +22,16 @@ pub(crate) use self::{
 use crate::state::Area;
 
 pub(crate) fn routes() -> OpenApiRouter<Area> {
-    OpenApiRouter::new()
+    let mut routes = OpenApiRouter::new()
         .routes(routes!(login::login))
         .routes(routes!(logout::logout))
         .routes(routes!(refresh::refresh_token))
-        .routes(routes!(me::get_current_user))
+        .routes(routes!(me::get_current_user));
+    // The macro's only optional bodies are ones that may be `null`, which this may not.
+    let logout = routes.get_openapi_mut().paths.paths.get_mut("/v1/auth/logout");
+    let body = logout.and_then(|path| path.post.as_mut()?.request_body.as_mut());
+    if let Some(RefOr::T(body)) = body {
+        body.required = Some(Required::False);
+    }
+    routes
 }

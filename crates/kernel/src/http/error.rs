@@ -355,6 +355,9 @@ impl utoipa::IntoResponses for Refusals {
             ("503", "Temporarily unavailable; see the Retry-After header"),
         ];
         let response = |text| utoipa::openapi::Response::new(text).into();
-        known.into_iter().map(|(code, text)| (code.to_owned(), response(text))).collect()
+        known
+            .into_iter()
+            .map(|(code, text)| (code.to_owned(), response(text)))
+            .collect()
     }
 }

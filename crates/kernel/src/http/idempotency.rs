@@ -132,13 +132,16 @@ fn running() -> ApiError {
 
 /// The keys whose requests run in this process at this moment.
 #[derive(Clone, Debug, Default)]
-pub struct RunningKeys(Arc<Mutex<HashSet<(Id<User>, String)>>>);
+pub struct RunningKeys(Arc<Mutex<HashSet<Entry>>>);
+
+/// A caller and one of its keys.
+type Entry = (Id<User>, String);
 
 /// Marks a key as running until it is dropped.
 #[derive(Debug)]
 pub(super) struct Running {
     keys: RunningKeys,
-    entry: (Id<User>, String),
+    entry: Entry,
 }
 
 impl RunningKeys {

@@ -30,7 +30,10 @@ impl Areas {
     pub fn new(mut api: utoipa::openapi::OpenApi, routes: OpenApiRouter, pages: Router) -> Self {
         let (routes, paths) = routes.split_for_parts();
         api.merge(paths);
-        Self { routes: routes.merge(pages), document: openapi::document(&api) }
+        Self {
+            routes: routes.merge(pages),
+            document: openapi::document(&api),
+        }
     }
 
     /// `PUT /v1/…/{id}` → `replace_instance`: what requests are called in logs and metrics.

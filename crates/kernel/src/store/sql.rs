@@ -6,7 +6,10 @@
 //! | [`Moment`] | `timestamptz` | integer, microseconds since 1970 |
 //!
 //! JSON is text on both ([`JsonText`]), money a big integer ([`Amount`]).
-#![allow(missing_docs, reason = "the derive of the multi-connection writes items without documentation")]
+#![allow(
+    missing_docs,
+    reason = "the derive of the multi-connection writes items without documentation"
+)]
 
 use diesel::{
     connection::SimpleConnection,
@@ -234,7 +237,7 @@ macro_rules! text_column {
 /// ```
 #[macro_export]
 macro_rules! words {
-    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:tt),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, Hash,

@@ -32,12 +32,21 @@ pub(crate) struct NewAdmin {
 }
 
 pub(crate) fn create(places: &Places, admin: NewAdmin) -> Result<(), String> {
-    let (password, made) = if admin.password_stdin { (read_password()?, false) } else { (random_password(), true) };
+    let (password, made) = if admin.password_stdin {
+        (read_password()?, false)
+    } else {
+        (random_password(), true)
+    };
     check(&admin.email, &password)?;
     let config = settings(places)?;
     runtime()?.block_on(async {
         let onet = Onet::open(config, Clock::default())?;
-        let hash = onet.identity.passwords().hash(password.clone()).await.map_err(|error| error.to_string())?;
+        let hash = onet
+            .identity
+            .passwords()
+            .hash(password.clone())
+            .await
+            .map_err(|error| error.to_string())?;
         let email = admin.email.clone();
         let work = move |tx: &mut kernel::store::Tx<'_>| {
             let user = identity::accounts::NewUser {
@@ -64,7 +73,12 @@ pub(crate) fn create(places: &Places, admin: NewAdmin) -> Result<(), String> {
             tx.audit(&Origin::system("onetd create-admin"), None, None, &event)?;
             Ok::<_, ApiError>(user)
         };
-        let user = onet.app.store().write("create_admin", work).await.map_err(|error| error.to_string())?;
+        let user = onet
+            .app
+            .store()
+            .write("create_admin", work)
+            .await
+            .map_err(|error| error.to_string())?;
         println!("Created {email} ({user}).");
         if made {
             println!("Password: {password}");
@@ -75,7 +89,10 @@ pub(crate) fn create(places: &Places, admin: NewAdmin) -> Result<(), String> {
 
 fn read_password() -> Result<String, String> {
     let mut text = String::new();
-    std::io::stdin().take(4096).read_to_string(&mut text).map_err(|error| format!("standard input: {error}"))?;
+    std::io::stdin()
+        .take(4096)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("standard input: {error}"))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -92,8 +109,10 @@ fn check(email: &str, password: &str) -> Result<(), String> {
     let has = |test: fn(char) -> bool| password.chars().any(test);
     let strong = has(char::is_uppercase) && has(char::is_lowercase) && has(|c| c.is_ascii_digit());
     if !(8..=128).contains(&password.chars().count()) || !strong {
-        return Err("the password must have 8 to 128 characters, an upper-case and a lower-case letter, and a digit"
-            .to_owned());
+        return Err(
+            "the password must have 8 to 128 characters, an upper-case and a lower-case letter, and a digit"
+                .to_owned(),
+        );
     }
     Ok(())
 }

@@ -15,7 +15,8 @@ use crate::{cli::Places, demo::Amounts, logging, openapi as document, server};
 type Outcome = Result<(), String>;
 
 fn settings(places: &Places) -> Result<Config, String> {
-    let config = Config::load(places.config.as_deref(), &places.data_dir).map_err(|error| error.to_string())?;
+    let config =
+        Config::load(places.config.as_deref(), &places.data_dir).map_err(|error| error.to_string())?;
     logging::start(&config.log)?;
     #[expect(clippy::disallowed_methods, reason = "for tests only, and no setting")]
     if let Ok(plan) = std::env::var("ONET_CRASH_AT") {
@@ -35,7 +36,8 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, String> {
 /// Ready when the process is told to end.
 async fn told_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         // Without handlers a signal ends the process at once, which it survives too.
         return std::future::pending().await;
@@ -57,7 +59,9 @@ pub(crate) fn serve(places: &Places, no_worker: bool) -> Outcome {
         let listener = server::bind(address).await?;
         let onet = server::Onet::open(config, Clock::default())?;
         tracing::info!(%address, store = ?onet.app.store(), "serving");
-        onet.serve(listener, told_to_stop()).await.map_err(|error| error.to_string())
+        onet.serve(listener, told_to_stop())
+            .await
+            .map_err(|error| error.to_string())
     })
 }
 
@@ -116,13 +120,19 @@ pub(crate) fn openapi() -> Outcome {
         })
         .map(|onet| document::snapshot(&onet.areas()));
     let _ = std::fs::remove_dir_all(&folder);
-    std::io::stdout().write_all(outcome?.as_bytes()).map_err(|error| error.to_string())
+    std::io::stdout()
+        .write_all(outcome?.as_bytes())
+        .map_err(|error| error.to_string())
 }
 
 pub(crate) fn backup(places: &Places, file: &Path) -> Outcome {
-    open_store(places)?.backup(file).map_err(|error| error.to_string())?;
+    open_store(places)?
+        .backup(file)
+        .map_err(|error| error.to_string())?;
     println!("Written and checked: {}", file.display());
-    println!("Keep `secret.key` of the data folder with it: without it, passwords and keys can't be checked.");
+    println!(
+        "Keep `secret.key` of the data folder with it: without it, passwords and keys can't be checked."
+    );
     Ok(())
 }
 
@@ -130,7 +140,10 @@ pub(crate) fn restore(places: &Places, file: &Path) -> Outcome {
     let config = settings(places)?;
     let place = Place::of(&config).map_err(|error| error.to_string())?;
     store::restore(&place, file).map_err(|error| error.to_string())?;
-    println!("Restored from {}; the former database is kept beside it as *.before-restore.", file.display());
+    println!(
+        "Restored from {}; the former database is kept beside it as *.before-restore.",
+        file.display()
+    );
     Ok(())
 }
 
@@ -139,7 +152,10 @@ pub(crate) fn demo(places: &Places, amounts: &Amounts) -> Outcome {
     runtime()?.block_on(async {
         let onet = server::Onet::open(config, Clock::default())?;
         let facts = crate::demo::load(&onet, amounts).await?;
-        println!("{}", serde_json::to_string_pretty(&facts).map_err(|error| error.to_string())?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&facts).map_err(|error| error.to_string())?
+        );
         Ok(())
     })
 }

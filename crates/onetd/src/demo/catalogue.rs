@@ -3,12 +3,12 @@
 use compute::{
     catalogue::{
         api::{
-            AddonKind, BillingType, CpuModel, ImageId, LocationId, PriceCycle, Size, SizeId, SizePart, Visibility,
-            VolumeType,
+            AddonKind, BillingType, CpuModel, ImageId, LocationId, PriceCycle, Size, SizeId, SizePart,
+            Visibility, VolumeType,
         },
         rows::{
-            AddonRow, ImageRow, LocationRow, SizeAddonPriceRow, SizeAddonRow, SizePriceRow, SizeRow, SizeVolumeRow,
-            bump_version,
+            AddonRow, ImageRow, LocationRow, SizeAddonPriceRow, SizeAddonRow, SizePriceRow, SizeRow,
+            SizeVolumeRow, bump_version,
         },
     },
     schema::{addons, images, locations, size_addon_prices, size_addons, size_prices, size_volumes, sizes},
@@ -29,8 +29,11 @@ pub(super) struct Catalogue {
 }
 
 /// Name, slug, country.
-const LOCATIONS: [(&str, &str, &str); 3] =
-    [("Paris DC1", "par1", "FR"), ("Frankfurt DC2", "fra2", "DE"), ("Zurich DC1", "zrh1", "CH")];
+const LOCATIONS: [(&str, &str, &str); 3] = [
+    ("Paris DC1", "par1", "FR"),
+    ("Frankfurt DC2", "fra2", "DE"),
+    ("Zurich DC1", "zrh1", "CH"),
+];
 
 /// Name, slug, CPU, vCPUs, MB of memory, Mb/s, GB of disk, cents a month.
 type SizeFacts = (&'static str, &'static str, CpuModel, i64, i64, i64, i64, i64);
@@ -38,8 +41,26 @@ const SIZES: [SizeFacts; 5] = [
     ("VPS-S", "vps-s", CpuModel::E52680V4, 1, 2048, 200, 20, 399),
     ("VPS-M", "vps-m", CpuModel::E52680V4, 2, 4096, 400, 40, 749),
     ("VPS-L", "vps-l", CpuModel::Epyc7443, 4, 8192, 800, 80, 1_399),
-    ("VPS-XL", "vps-xl", CpuModel::Epyc7443, 8, 16_384, 1_000, 160, 2_690),
-    ("VPS-XXL", "vps-xxl", CpuModel::Epyc9554, 16, 32_768, 2_000, 320, 5_190),
+    (
+        "VPS-XL",
+        "vps-xl",
+        CpuModel::Epyc7443,
+        8,
+        16_384,
+        1_000,
+        160,
+        2_690,
+    ),
+    (
+        "VPS-XXL",
+        "vps-xxl",
+        CpuModel::Epyc9554,
+        16,
+        32_768,
+        2_000,
+        320,
+        5_190,
+    ),
 ];
 
 /// Name, slug, operating system, version.
@@ -62,15 +83,47 @@ const CYCLES: [(PriceCycle, i64, i64); 6] = [
 ];
 
 /// Slug, names, descriptions, cents a month.
-type AddonFacts = (&'static str, &'static str, &'static str, &'static str, &'static str, i64);
+type AddonFacts = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    i64,
+);
 const ADDONS: [AddonFacts; 3] = [
-    ("backup", "Daily backups", "Sauvegardes quotidiennes", "Kept for seven days.", "Conservées sept jours.", 150),
-    ("snapshot", "Snapshots", "Instantanés", "Up to three at a time.", "Jusqu'à trois à la fois.", 100),
-    ("windows", "Windows licence", "Licence Windows", "For Windows images.", "Pour les images Windows.", 1_200),
+    (
+        "backup",
+        "Daily backups",
+        "Sauvegardes quotidiennes",
+        "Kept for seven days.",
+        "Conservées sept jours.",
+        150,
+    ),
+    (
+        "snapshot",
+        "Snapshots",
+        "Instantanés",
+        "Up to three at a time.",
+        "Jusqu'à trois à la fois.",
+        100,
+    ),
+    (
+        "windows",
+        "Windows licence",
+        "Licence Windows",
+        "For Windows images.",
+        "Pour les images Windows.",
+        1_200,
+    ),
 ];
 
 pub(super) fn load(tx: &mut Tx<'_>) -> Result<Catalogue, StoreError> {
-    let catalogue = Catalogue { locations: load_locations(tx)?, sizes: load_sizes(tx)?, images: load_images(tx)? };
+    let catalogue = Catalogue {
+        locations: load_locations(tx)?,
+        sizes: load_sizes(tx)?,
+        images: load_images(tx)?,
+    };
     bump_version(tx)?;
     Ok(catalogue)
 }
@@ -87,7 +140,9 @@ fn load_locations(tx: &mut Tx<'_>) -> Result<Vec<LocationId>, StoreError> {
             created: tx.now(),
             modified: tx.now(),
         };
-        diesel::insert_into(locations::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(locations::table)
+            .values(&row)
+            .execute(tx.conn())?;
         ids.push(row.id);
     }
     Ok(ids)
@@ -117,7 +172,9 @@ fn load_images(tx: &mut Tx<'_>) -> Result<Vec<(ImageId, &'static str)>, StoreErr
             created: tx.now(),
             modified: tx.now(),
         };
-        diesel::insert_into(images::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(images::table)
+            .values(&row)
+            .execute(tx.conn())?;
         ids.push((row.id, os_name));
     }
     Ok(ids)
@@ -140,7 +197,9 @@ fn load_sizes(tx: &mut Tx<'_>) -> Result<Vec<SizeId>, StoreError> {
             created: tx.now(),
             modified: tx.now(),
         };
-        diesel::insert_into(sizes::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(sizes::table)
+            .values(&row)
+            .execute(tx.conn())?;
         load_volumes(tx, row.id, disk_gb)?;
         load_prices(tx, row.id, cents)?;
         for (addon, cents) in &addons {
@@ -152,10 +211,23 @@ fn load_sizes(tx: &mut Tx<'_>) -> Result<Vec<SizeId>, StoreError> {
 }
 
 fn load_volumes(tx: &mut Tx<'_>, size_id: Id<Size>, disk_gb: i64) -> Result<(), StoreError> {
-    let choices = [(VolumeType::Ssd, disk_gb, true), (VolumeType::Nvme, disk_gb, false), (VolumeType::Nvme, disk_gb * 2, false)];
+    let choices = [
+        (VolumeType::Ssd, disk_gb, true),
+        (VolumeType::Nvme, disk_gb, false),
+        (VolumeType::Nvme, disk_gb * 2, false),
+    ];
     for (volume_type, disk_gb, is_default) in choices {
-        let row = SizeVolumeRow { id: Id::new(), size_id, volume_type, disk_gb, is_default, is_active: true };
-        diesel::insert_into(size_volumes::table).values(&row).execute(tx.conn())?;
+        let row = SizeVolumeRow {
+            id: Id::new(),
+            size_id,
+            volume_type,
+            disk_gb,
+            is_default,
+            is_active: true,
+        };
+        diesel::insert_into(size_volumes::table)
+            .values(&row)
+            .execute(tx.conn())?;
     }
     Ok(())
 }
@@ -171,7 +243,9 @@ fn load_prices(tx: &mut Tx<'_>, size_id: Id<Size>, cents: i64) -> Result<(), Sto
         is_default: false,
         is_active: true,
     };
-    diesel::insert_into(size_prices::table).values(&row).execute(tx.conn())?;
+    diesel::insert_into(size_prices::table)
+        .values(&row)
+        .execute(tx.conn())?;
     for (billing_cycle, months, discount) in CYCLES {
         row.id = Id::new();
         row.billing_cycle = billing_cycle;
@@ -180,7 +254,9 @@ fn load_prices(tx: &mut Tx<'_>, size_id: Id<Size>, cents: i64) -> Result<(), Sto
         row.is_default = months == 1;
         // Not every cycle is on offer, so that refusing one can be seen.
         row.is_active = months != 36;
-        diesel::insert_into(size_prices::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(size_prices::table)
+            .values(&row)
+            .execute(tx.conn())?;
     }
     Ok(())
 }
@@ -198,16 +274,31 @@ fn load_addons(tx: &mut Tx<'_>) -> Result<Vec<(Id<AddonKind>, i64)>, StoreError>
             billing_type: BillingType::Recurring,
             is_active: true,
         };
-        diesel::insert_into(addons::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(addons::table)
+            .values(&row)
+            .execute(tx.conn())?;
         ids.push((row.id, cents));
     }
     Ok(ids)
 }
 
-fn load_size_addon(tx: &mut Tx<'_>, size_id: Id<Size>, addon_id: Id<AddonKind>, cents: i64) -> Result<(), StoreError> {
-    let row: SizeAddonRow =
-        SizeAddonRow { id: Id::new(), size_id, addon_id, is_included: false, is_default: false, is_active: true };
-    diesel::insert_into(size_addons::table).values(&row).execute(tx.conn())?;
+fn load_size_addon(
+    tx: &mut Tx<'_>,
+    size_id: Id<Size>,
+    addon_id: Id<AddonKind>,
+    cents: i64,
+) -> Result<(), StoreError> {
+    let row: SizeAddonRow = SizeAddonRow {
+        id: Id::new(),
+        size_id,
+        addon_id,
+        is_included: false,
+        is_default: false,
+        is_active: true,
+    };
+    diesel::insert_into(size_addons::table)
+        .values(&row)
+        .execute(tx.conn())?;
     for (billing_cycle, months) in [(PriceCycle::Monthly, 1), (PriceCycle::Annually, 12)] {
         let price = SizeAddonPriceRow {
             id: Id::<SizePart>::new(),
@@ -216,7 +307,9 @@ fn load_size_addon(tx: &mut Tx<'_>, size_id: Id<Size>, addon_id: Id<AddonKind>, 
             price: Amount::from_cents(cents * months),
             is_active: true,
         };
-        diesel::insert_into(size_addon_prices::table).values(&price).execute(tx.conn())?;
+        diesel::insert_into(size_addon_prices::table)
+            .values(&price)
+            .execute(tx.conn())?;
     }
     Ok(())
 }

@@ -114,7 +114,9 @@ fn instance(
     };
     let (image, os_name) = catalogue.images[number % 4];
     let hostname = format!("{name}.example.com");
-    let tags = JsonText::of(&serde_json::json!({ "role": role, "env": if number % 2 == 0 { "production" } else { "test" } }));
+    let tags = JsonText::of(
+        &serde_json::json!({ "role": role, "env": if number % 2 == 0 { "production" } else { "test" } }),
+    );
     let age = DAY * u32::try_from(number % 300).unwrap_or(0);
     let (created, legacy_id) = (tx.now() - age, identity::counters::next(tx, "instances")?);
     let (ipv4, ipv6) = (AddressId::new(), AddressId::new());
@@ -149,14 +151,21 @@ fn instance(
         created,
         modified: created,
     };
-    diesel::insert_into(instances::table).values(&row).execute(tx.conn())?;
-    for (key, value) in [("role", role), ("env", if number % 2 == 0 { "production" } else { "test" })] {
+    diesel::insert_into(instances::table)
+        .values(&row)
+        .execute(tx.conn())?;
+    for (key, value) in [
+        ("role", role),
+        ("env", if number % 2 == 0 { "production" } else { "test" }),
+    ] {
         let tag = (
             instance_tags::instance_id.eq(row.id),
             instance_tags::tag_key.eq(key),
             instance_tags::tag_value.eq(value),
         );
-        diesel::insert_into(instance_tags::table).values(tag).execute(tx.conn())?;
+        diesel::insert_into(instance_tags::table)
+            .values(tag)
+            .execute(tx.conn())?;
     }
     parts(tx, &row, serial, (ipv4, ipv6))?;
     Ok((status == Status::Active).then_some(row.id))
@@ -172,7 +181,8 @@ fn parts(
     let serial = u32::try_from(serial).unwrap_or(u32::MAX);
     // Shared address space (RFC 6598) and the documentation prefix (RFC 3849): nobody's machines.
     let address_4 = Ipv4Addr::from(u32::from(Ipv4Addr::new(100, 64, 0, 10)) + serial);
-    let address_6 = Ipv6Addr::from(u128::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10)) + u128::from(serial));
+    let address_6 =
+        Ipv6Addr::from(u128::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10)) + u128::from(serial));
     let mut address = AddressRow {
         id: ipv4,
         organization_id: row.organization_id,
@@ -185,19 +195,28 @@ fn parts(
         gateway: "100.64.0.1".to_owned(),
         network_id: None,
         vlan: None,
-        mac_address: format!("52:54:00:{:02x}:{:02x}:{:02x}", serial >> 16 & 255, serial >> 8 & 255, serial & 255),
+        mac_address: format!(
+            "52:54:00:{:02x}:{:02x}:{:02x}",
+            serial >> 16 & 255,
+            serial >> 8 & 255,
+            serial & 255
+        ),
         is_primary: true,
         reverse_dns: row.hostname.clone(),
         created: row.created,
         modified: row.created,
     };
-    diesel::insert_into(ip_addresses::table).values(&address).execute(tx.conn())?;
+    diesel::insert_into(ip_addresses::table)
+        .values(&address)
+        .execute(tx.conn())?;
     address.id = ipv6;
     address.address = address_6.to_string();
     address.ip_type = IpType::Ipv6;
     address.netmask = Some("64".to_owned());
     address.gateway = "2001:db8::1".to_owned();
-    diesel::insert_into(ip_addresses::table).values(&address).execute(tx.conn())?;
+    diesel::insert_into(ip_addresses::table)
+        .values(&address)
+        .execute(tx.conn())?;
     let volume = VolumeRow {
         id: Id::new(),
         organization_id: row.organization_id,
@@ -213,7 +232,9 @@ fn parts(
         created: row.created,
         modified: row.created,
     };
-    diesel::insert_into(volumes::table).values(&volume).execute(tx.conn())?;
+    diesel::insert_into(volumes::table)
+        .values(&volume)
+        .execute(tx.conn())?;
     let state = StateRow {
         id: Id::new(),
         instance_id: row.id,
@@ -227,12 +248,16 @@ fn parts(
         last_synced_at: tx.now(),
         sync_source: "demo".to_owned(),
     };
-    diesel::insert_into(instance_states::table).values(&state).execute(tx.conn())?;
+    diesel::insert_into(instance_states::table)
+        .values(&state)
+        .execute(tx.conn())?;
     let attachment = (
         network_attachments::instance_id.eq(row.id),
         network_attachments::vpc_id.eq(row.vpc_id),
         network_attachments::attached_at.eq(row.created),
     );
-    diesel::insert_into(network_attachments::table).values(attachment).execute(tx.conn())?;
+    diesel::insert_into(network_attachments::table)
+        .values(attachment)
+        .execute(tx.conn())?;
     Ok(())
 }

@@ -34,7 +34,10 @@ pub struct Amounts {
 
 impl Default for Amounts {
     fn default() -> Self {
-        Self { projects: 2, instances: 12 }
+        Self {
+            projects: 2,
+            instances: 12,
+        }
     }
 }
 
@@ -99,27 +102,44 @@ pub async fn load(onet: &Onet, amounts: &Amounts) -> Result<Facts, String> {
     let store = onet.app.store();
     let text = |error: ApiError| error.to_string();
     let taken = store
-        .read("demo", |conn| Ok::<_, ApiError>(users::table.count().get_result::<i64>(conn)?))
+        .read("demo", |conn| {
+            Ok::<_, ApiError>(users::table.count().get_result::<i64>(conn)?)
+        })
         .await
         .map_err(text)?;
     if taken > 0 {
         return Err("the database holds users already: demo data goes into an empty one only".to_owned());
     }
-    let catalogue = store.write("demo_catalogue", |tx| Ok(catalogue::load(tx)?)).await.map_err(text)?;
+    let catalogue = store
+        .write("demo_catalogue", |tx| Ok(catalogue::load(tx)?))
+        .await
+        .map_err(text)?;
     let mut people = Vec::new();
     let mut next = 0;
     for (who, each) in [(&OWNER, amounts.instances), (&STRANGER, amounts.instances.min(3))] {
         let (person, projects) = person(onet, who, amounts.projects.max(1)).await.map_err(text)?;
-        let projects = if who.email == STRANGER.email { &projects[..projects.len().min(2)] } else { &projects[..] };
+        let projects = if who.email == STRANGER.email {
+            &projects[..projects.len().min(2)]
+        } else {
+            &projects[..]
+        };
         let mut first = None;
         for project in projects {
-            let place = instances::Place { organization: person.organization_id, project: *project };
-            let made = instances::load(onet, &catalogue, place, next, each).await.map_err(text)?;
+            let place = instances::Place {
+                organization: person.organization_id,
+                project: *project,
+            };
+            let made = instances::load(onet, &catalogue, place, next, each)
+                .await
+                .map_err(text)?;
             next += each;
             first = first.or(made);
         }
         let instance_id = first.ok_or("at least one instance a project is needed")?;
-        people.push(Person { instance_id, ..person });
+        people.push(Person {
+            instance_id,
+            ..person
+        });
     }
     let mut people = people.into_iter();
     match (people.next(), people.next()) {
@@ -129,7 +149,11 @@ pub async fn load(onet: &Onet, amounts: &Amounts) -> Result<Facts, String> {
 }
 
 /// Creates a person with an organization, its projects and a key with all scopes.
-async fn person(onet: &Onet, who: &'static Who, projects: usize) -> Result<(Person, Vec<ProjectId>), ApiError> {
+async fn person(
+    onet: &Onet,
+    who: &'static Who,
+    projects: usize,
+) -> Result<(Person, Vec<ProjectId>), ApiError> {
     let hash = onet.identity.passwords().hash(who.password.to_owned()).await?;
     let identity = onet.identity.clone();
     let work = move |tx: &mut kernel::store::Tx<'_>| {
@@ -137,8 +161,16 @@ async fn person(onet: &Onet, who: &'static Who, projects: usize) -> Result<(Pers
         let (organization, default_project) = accounts::create_organization(tx, who.organization, user)?;
         let mut all = vec![default_project];
         for number in 1..projects {
-            let name = PROJECTS.get(number).map_or_else(|| format!("Project {number}"), |name| (*name).to_owned());
-            all.push(accounts::create_project(tx, organization, &name, false, Some(user))?);
+            let name = PROJECTS
+                .get(number)
+                .map_or_else(|| format!("Project {number}"), |name| (*name).to_owned());
+            all.push(accounts::create_project(
+                tx,
+                organization,
+                &name,
+                false,
+                Some(user),
+            )?);
         }
         let (_, api_key) = accounts::create_api_key(tx, identity.secrets(), full_key(user, "Demo key"))?;
         let person = Person {

@@ -4,8 +4,17 @@ use serde_json::{Value, json};
 use testkit::{Client, Server, on_both};
 
 async fn names(server: &Server, client: &Client, query: &str) -> Vec<String> {
-    let page = client.get(&server.project(&format!("/compute/instances?page_size=100&{query}"))).await.expect(200).body;
-    page["results"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+    let page = client
+        .get(&server.project(&format!("/compute/instances?page_size=100&{query}")))
+        .await
+        .expect(200)
+        .body;
+    page["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 on_both! {

@@ -18,17 +18,29 @@ pub(crate) async fn body_of(server: &Server, client: &Client) -> Value {
 
 /// The id of a VPC of the project in the given location, other than `not`.
 pub(crate) async fn other_vpc(server: &Server, client: &Client, location: &Value, not: &Value) -> Value {
-    let path = server.project(&format!("/compute/vpcs?location_id={}", location.as_str().unwrap()));
+    let path = server.project(&format!(
+        "/compute/vpcs?location_id={}",
+        location.as_str().unwrap()
+    ));
     let vpcs = client.get(&path).await.expect(200).body;
-    let found = vpcs["results"].as_array().unwrap().iter().find(|vpc| vpc["id"] != *not);
+    let found = vpcs["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|vpc| vpc["id"] != *not);
     found.expect("the demo has two VPCs a location")["id"].clone()
 }
 
 /// How many audit records the instance has.
 pub(crate) async fn records(server: &Server, client: &Client) -> i64 {
     let owner = &server.facts.owner;
-    let path = format!("/v1/organizations/{}/audit-logs?resource_id={}", owner.organization_id, owner.instance_id);
-    client.get(&path).await.expect(200).body["count"].as_i64().unwrap()
+    let path = format!(
+        "/v1/organizations/{}/audit-logs?resource_id={}",
+        owner.organization_id, owner.instance_id
+    );
+    client.get(&path).await.expect(200).body["count"]
+        .as_i64()
+        .unwrap()
 }
 
 on_both! {

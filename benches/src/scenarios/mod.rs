@@ -1,0 +1,7 @@
+//! What is measured, one file each.
+
+pub(crate) mod lists;
+pub(crate) mod logins;
+pub(crate) mod resources;
+pub(crate) mod statements;
+pub(crate) mod storms;
