@@ -71,11 +71,6 @@ impl Connection {
         &self.buffer[self.body..]
     }
 
-    /// The lines before the body of the last answer.
-    pub(crate) fn head(&self) -> &str {
-        std::str::from_utf8(&self.buffer[..self.body]).unwrap_or_default()
-    }
-
     /// One request on a connection of its own, without a runtime; returns the status.
     pub(crate) fn once(address: SocketAddr, request: &[u8]) -> Result<u16> {
         let mut stream = std::net::TcpStream::connect(address)?;

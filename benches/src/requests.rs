@@ -2,7 +2,7 @@
 
 use std::{io::Write, net::SocketAddr, rc::Rc};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use rand::RngExt;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -12,7 +12,6 @@ use crate::{client::Connection, onetd::Facts};
 #[derive(Debug)]
 pub(crate) struct Tenant {
     facts: Facts,
-    /// In the order in which they were made.
     pub(crate) projects: Vec<String>,
     /// Those that can be changed.
     pub(crate) instances: Vec<Instance>,
@@ -59,7 +58,7 @@ impl Tenant {
             instances: Vec::new(),
         };
         let path = format!("/v1/organizations/{}/projects", facts.organization_id);
-        let projects: Vec<Named> = tenant.pages(&mut connection, &path).await?;
+        let projects: Vec<Named> = serde_json::from_slice(tenant.read_path(&mut connection, &path).await?)?;
         tenant.projects = projects.into_iter().map(|project| project.id).collect();
         if with_instances {
             let mut bodies = std::collections::HashMap::new();
@@ -91,24 +90,25 @@ impl Tenant {
     async fn pages<T: DeserializeOwned>(&self, connection: &mut Connection, path: &str) -> Result<Vec<T>> {
         let mut all = Vec::new();
         for number in 1.. {
-            let mut request = Vec::new();
-            self.head(
-                &mut request,
-                "GET",
-                &format!("{path}?page_size=100&ordering=created&page={number}"),
-            );
-            request.extend_from_slice(b"\r\n");
-            let status = connection.send(&request).await?;
-            if status != 200 {
-                bail!("{path}: {status}: {}", String::from_utf8_lossy(connection.body()));
-            }
-            let page: Page<T> = serde_json::from_slice(connection.body()).with_context(|| path.to_owned())?;
+            let path = format!("{path}?page_size=100&page={number}");
+            let page: Page<T> = serde_json::from_slice(self.read_path(connection, &path).await?)?;
             all.extend(page.results);
             if page.next.is_none() {
                 break;
             }
         }
         Ok(all)
+    }
+
+    async fn read_path<'c>(&self, connection: &'c mut Connection, path: &str) -> Result<&'c [u8]> {
+        let mut request = Vec::new();
+        self.head(&mut request, "GET", path);
+        request.extend_from_slice(b"\r\n");
+        let status = connection.send(&request).await?;
+        if status != 200 {
+            bail!("{path}: {status}: {}", String::from_utf8_lossy(connection.body()));
+        }
+        Ok(connection.body())
     }
 
     fn instances_path(&self, project: usize) -> String {

@@ -7,13 +7,14 @@
 //! |---|---|
 //! | the instance's id, the project's id | of a random instance: [`crate::postgres`] has numbered them |
 //! | other ids (audit record, request) | new, in the order of time, as UUIDs of version 7 |
+//! | an id that an UPDATE sets (the VPC's) | the column itself: a PUT of a name keeps it |
 //! | times | `now()` |
 //! | the version, set and compared | one more than it is, compared with itself |
 //! | texts (the name and what repeats it) | those of the first PUT: PostgreSQL writes the row all the same |
 
 use std::fmt::Write;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::wire::{Statement, Value};
 
@@ -25,6 +26,7 @@ const TEXT: u32 = 25;
 const VARCHAR: u32 = 1043;
 const TIMESTAMPTZ: u32 = 1184;
 const UUID: u32 = 2950;
+const UUIDS: u32 = 2951;
 
 /// A PUT as it was heard, and what it was about.
 #[derive(Debug)]
@@ -80,6 +82,9 @@ impl Script {
                     }
                     .to_owned());
                 }
+                if let Some(column) = kept(before).filter(|_| value.kind == UUID && value != other_value) {
+                    return Ok(column.to_owned());
+                }
                 script.value(value, other_value, first, second)
             })?;
             let _ = writeln!(script.text, "{};", sql.trim_end_matches(';'));
@@ -94,6 +99,19 @@ impl Script {
         first: &Heard<'_>,
         second: &Heard<'_>,
     ) -> Result<String> {
+        if let (UUIDS, Some(ones), Some(others)) = (value.kind, &value.bytes, &other.bytes) {
+            let (ones, others) = (elements(ones)?, elements(others)?);
+            ensure!(
+                ones.len() == others.len(),
+                "two PUTs with lists of different lengths"
+            );
+            let ids: Result<Vec<String>> = ones
+                .iter()
+                .zip(&others)
+                .map(|(one, other)| self.value(one, other, first, second))
+                .collect();
+            return Ok(format!("array[{}]::uuid[]", ids?.join(", ")));
+        }
         let kind = match value.kind {
             BOOL => "boolean",
             INT4 => "integer",
@@ -102,6 +120,7 @@ impl Script {
             VARCHAR => "varchar",
             TIMESTAMPTZ => "timestamptz",
             UUID => "uuid",
+            UUIDS => "uuid[]",
             kind => bail!("values of the type {kind} are not known here"),
         };
         let (Some(bytes), Some(other)) = (&value.bytes, &other.bytes) else {
@@ -128,6 +147,10 @@ impl Script {
         } else if bytes != other && !matches!(value.kind, TEXT | VARCHAR) {
             bail!("a value of the type {kind} differs between two PUTs, and nothing is known of it");
         }
+        if text.is_empty() {
+            // pgbench knows no empty variables.
+            return Ok(format!("''::{kind}"));
+        }
         let known = self
             .variables
             .iter()
@@ -140,6 +163,14 @@ impl Script {
         });
         Ok(format!(":{name}::{kind}"))
     }
+}
+
+/// The column that an UPDATE is about to set, quoted.
+fn kept(before: &str) -> Option<&str> {
+    let before = before
+        .strip_suffix(" = ")
+        .filter(|before| before.starts_with("UPDATE ") && !before.contains(" WHERE "))?;
+    before.rsplit([' ', ',']).next()
 }
 
 /// The id that [`crate::postgres`] has given to a number.
@@ -182,6 +213,23 @@ fn text(kind: u32, bytes: &[u8]) -> Result<String> {
     })
 }
 
+/// The elements of a list of one dimension: its dimensions, flags, type, length and first index come before them.
+fn elements(list: &[u8]) -> Result<Vec<Value>> {
+    let mut elements = Vec::new();
+    let mut rest = list.get(20..).unwrap_or_default();
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let (bytes, after) = after
+            .split_at_checked(u32::from_be_bytes(*length) as usize)
+            .context("a list that is cut short")?;
+        elements.push(Value {
+            kind: UUID,
+            bytes: Some(bytes.to_vec()),
+        });
+        rest = after;
+    }
+    Ok(elements)
+}
+
 fn uuid(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (at, byte) in bytes.iter().enumerate() {
@@ -203,6 +251,11 @@ mod tests {
             kind: UUID,
             bytes: Some(vec![n; 16]),
         };
+        let head = [1, 0, UUID, 1, 1, 16].map(u32::to_be_bytes).concat();
+        let list = |n: u8| Value {
+            kind: UUIDS,
+            bytes: Some([&head[..], &[n; 16]].concat()),
+        };
         let text = |text: &str| Value {
             kind: TEXT,
             bytes: Some(text.as_bytes().to_vec()),
@@ -222,8 +275,8 @@ mod tests {
                 vec![id(100 + n), id(n)],
             ),
             statement(
-                "UPDATE a SET \"name\" = $1, \"version\" = $2 WHERE (\"a\".\"version\" = $3)",
-                vec![text(name), version(8), version(7)],
+                "UPDATE a SET \"name\" = $1, \"c_id\" = $2, \"version\" = $3 WHERE (\"a\".\"version\" = $4)",
+                vec![text(name), id(50 + n), version(8), version(7)],
             ),
             statement(
                 "INSERT INTO b VALUES ($1, $2, $3)",
@@ -259,9 +312,9 @@ mod tests {
         let (n, p) = (numbered('9', 'n'), numbered('8', 'p'));
         assert_eq!(
             lines[1],
-            format!("SELECT '$1' FROM a WHERE p = {p} AND i IN ({n});")
+            format!("SELECT '$1' FROM a WHERE p = {p} AND i = ANY(array[{n}]::uuid[]);")
         );
-        let update = r#"UPDATE a SET "name" = :v1::text, "version" = "version" + 1 WHERE ("a"."version" = "version");"#;
+        let update = r#"UPDATE a SET "name" = :v1::text, "c_id" = "c_id", "version" = "version" + 1 WHERE ("a"."version" = "version");"#;
         assert_eq!(lines[2], update);
         assert!(lines[3].contains("clock_timestamp") && lines[3].ends_with(":v2::text, null::text);"));
         let variables = [("v1", "x"), ("v2", "same")];

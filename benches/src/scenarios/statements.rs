@@ -160,6 +160,7 @@ fn summary(sql: &str) -> String {
     let tables: Vec<&str> = words
         .windows(2)
         .filter(|pair| ["FROM", "JOIN", "INTO", "UPDATE"].contains(&pair[0].trim_start_matches('(')))
+        .filter(|pair| pair[1] != "OF")
         .map(|pair| pair[1].trim_matches(|c: char| !c.is_alphanumeric() && c != '_'))
         .collect();
     let lock = if sql.contains(" FOR UPDATE") {

@@ -10,7 +10,7 @@ use kernel::{
 };
 
 use crate::{
-    instances::api::Status,
+    instances::api::InstanceStatus,
     schema::{instances, vpcs},
 };
 
@@ -27,7 +27,7 @@ impl ResourceCounter for Counter {
         let mut counts: HashMap<ProjectId, ResourceCounts> = HashMap::new();
         let live: Vec<(ProjectId, i64)> = instances::table
             .filter(instances::project_id.eq_any(projects.to_vec()))
-            .filter(instances::status.ne(Status::Terminated))
+            .filter(instances::status.ne(InstanceStatus::Terminated))
             .group_by(instances::project_id)
             .select((instances::project_id, count_star()))
             .load(conn)?;

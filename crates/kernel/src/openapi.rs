@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, Type},
+    openapi::{ObjectBuilder, RefOr, Schema, Type, extensions::ExtensionsBuilder, schema::SchemaType},
 };
 
 /// The prefix of references to schemas.
@@ -145,7 +145,12 @@ fn merge_annotations(map: &mut Map<String, Value>) {
 }
 
 /// `type: [X, null]` becomes `type: X` and `nullable`.
+///
+/// Free JSON has no type to add null to: `x-nullable` says it instead.
 fn lower_types(map: &mut Map<String, Value>) {
+    if map.remove("x-nullable").is_some() {
+        map.insert("nullable".to_owned(), true.into());
+    }
     let Some(types) = map.get("type").and_then(Value::as_array) else {
         return;
     };
@@ -240,6 +245,22 @@ impl PartialSchema for Whole {
 }
 
 impl ToSchema for Whole {}
+
+/// Documents free JSON, null included.
+#[derive(Debug)]
+pub enum AnyOrNull {}
+
+impl PartialSchema for AnyOrNull {
+    fn schema() -> RefOr<Schema> {
+        let nullable = ExtensionsBuilder::new().add("x-nullable", true).build();
+        ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .extensions(Some(nullable))
+            .into()
+    }
+}
+
+impl ToSchema for AnyOrNull {}
 
 /// A field that requests have and answers don't: it documents a `T` and holds nothing.
 ///

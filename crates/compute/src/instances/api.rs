@@ -50,7 +50,7 @@ pub type PatchedInstance = Patched<Instance>;
 
 words! {
     /// Billing status
-    pub enum Status {
+    pub enum InstanceStatus {
         /// Pending
         Pending = "pending",
         /// Provisioning
@@ -141,8 +141,8 @@ pub struct Instance {
     /// What the instance is for. An addition to the published API, whose text promises it and whose schema lacks it.
     #[schema(required = false, max_length = 1000, extensions(("x-allow-blank" = json!(true))))]
     pub description: String,
-    #[schema(read_only, required = false)]
-    pub status: Status,
+    #[schema(read_only)]
+    pub status: InstanceStatus,
     #[schema(read_only, value_type = InstanceSize)]
     pub size: Shown<InstanceSize>,
     #[serde(skip_serializing_if = "WriteOnly::hidden")]

@@ -14,7 +14,7 @@ use kernel::{
 
 use super::{
     InstancesRead,
-    api::{Instance, InstanceKind, InstancePage, Status},
+    api::{Instance, InstanceKind, InstancePage, InstanceStatus},
     views,
 };
 use crate::{
@@ -34,7 +34,7 @@ enum Order {
 
 /// What a page is asked to hold.
 struct Filters {
-    status: Option<Status>,
+    status: Option<InstanceStatus>,
     vm_status: Option<String>,
     location: Option<Id<Location>>,
     size: Option<Id<Size>>,
@@ -49,7 +49,7 @@ struct Filters {
 impl Filters {
     fn read(query: &mut Query) -> Self {
         Self {
-            status: query.choice("status", Status::from_word),
+            status: query.choice("status", InstanceStatus::from_word),
             vm_status: query.text("vm_status"),
             location: query.id("location_id"),
             size: query.id("size_id"),
@@ -71,7 +71,7 @@ impl Filters {
         query = match self.status {
             Some(status) => query.filter(instances::status.eq(status)),
             // Those that are gone are shown only to who asks for them.
-            None => query.filter(instances::status.ne(Status::Terminated)),
+            None => query.filter(instances::status.ne(InstanceStatus::Terminated)),
         };
         if let Some(location) = self.location {
             query = query.filter(instances::location_id.eq(location));
@@ -121,7 +121,7 @@ impl Filters {
         ("page_size" = Option<i64>, Query, description = "Items on a page.", minimum = 1, maximum = 100),
         ("search" = Option<String>, Query, description = "Matches name, hostname or an IP address."),
         ("ordering" = Option<String>, Query, description = "One of `name`, `created`, `status`, `next_billing_date`; prefix `-` for descending. Default `-created`."),
-        ("status" = Option<Status>, Query, description = "Billing status."),
+        ("status" = Option<InstanceStatus>, Query, description = "Billing status."),
         ("vm_status" = Option<String>, Query, description = "Power state as last synchronised, for example `running` or `stopped`."),
         ("location_id" = Option<uuid::Uuid>, Query, description = "Only instances at this location."),
         ("size_id" = Option<uuid::Uuid>, Query, description = "Only instances of this size."),

@@ -17,7 +17,7 @@ use kernel::{
 };
 
 use super::{
-    api::{Address, BillingCycle, InstanceKind, IpType, StateKind, Status, VolumeKind, VolumeStatus},
+    api::{Address, BillingCycle, InstanceKind, InstanceStatus, IpType, StateKind, VolumeKind, VolumeStatus},
     tags,
 };
 use crate::{
@@ -39,7 +39,7 @@ pub struct InstanceRow {
     pub hostname: String,
     pub description: String,
     pub search: String,
-    pub status: Status,
+    pub status: InstanceStatus,
     pub size_id: Id<Size>,
     pub location_id: Id<Location>,
     pub vpc_id: Id<VpcKind>,
@@ -160,15 +160,27 @@ pub(crate) fn find(
 }
 
 /// One instance of a project, kept from changing until this transaction ends.
+///
+/// Locked by itself, and joined with nothing: PostgreSQL looks a row that it had to wait for up again, but what is
+/// joined to it only as it was before the wait, where the instance's new VPC may not exist yet.
 pub(crate) fn find_locked(
     tx: &mut Tx<'_>,
     project: Id<Project>,
     id: Id<InstanceKind>,
 ) -> Result<Option<Found>, StoreError> {
-    let query = joined!()
+    let query = instances::table
         .filter(instances::id.eq(id))
-        .filter(instances::project_id.eq(project));
-    Ok(lock("instances", query).get_result(tx.conn()).optional()?)
+        .filter(instances::project_id.eq(project))
+        .select(InstanceRow::as_select());
+    let row: Option<InstanceRow> = lock("instances", query).get_result(tx.conn()).optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let (vpc, state) = vpcs::table
+        .left_join(instance_states::table.on(instance_states::instance_id.eq(row.id)))
+        .filter(vpcs::id.eq(row.vpc_id))
+        .filter(vpcs::organization_id.eq(row.organization_id))
+        .select((VpcRow::as_select(), Option::<StateRow>::as_select()))
+        .first(tx.conn())?;
+    Ok(Some((row, vpc, state)))
 }
 
 /// Instances of a project by their ids, in no order.

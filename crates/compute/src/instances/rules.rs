@@ -8,7 +8,7 @@ use kernel::{
 use serde_json::Value;
 
 use super::{
-    api::{BillingCycle, Status, Wanted},
+    api::{BillingCycle, InstanceStatus, Wanted},
     rows::InstanceRow,
     tags,
 };
@@ -77,7 +77,10 @@ pub(super) fn replace(
     refs: &References<'_>,
 ) -> Result<Change, ApiError> {
     check_fields(instance, wanted, refs)?;
-    if matches!(instance.status, Status::Terminated | Status::Cancelled) {
+    if matches!(
+        instance.status,
+        InstanceStatus::Terminated | InstanceStatus::Cancelled
+    ) {
         return Err(ApiError::refused(format!(
             "A {} instance can't be changed.",
             instance.status.as_str()

@@ -7,8 +7,8 @@
 use kernel::{
     access::UserId,
     json::JsonText,
-    openapi::Whole,
-    tasks::{Status, TaskId},
+    openapi::{AnyOrNull, Whole},
+    tasks::{TaskId, TaskStatus},
     time::Time,
     words,
 };
@@ -96,12 +96,12 @@ pub struct InstanceTask {
     pub instance: InstanceTaskInstance,
     pub task_type: TaskType,
     #[schema(read_only)]
-    pub status: Status,
+    pub status: TaskStatus,
     /// The inputs of the task.
     #[schema(required = false, value_type = Value)]
     pub parameters: JsonText,
     /// What the task produced, or the error.
-    #[schema(read_only, required, nullable, value_type = Value)]
+    #[schema(read_only, required, value_type = AnyOrNull)]
     pub result: Option<Value>,
     #[schema(read_only, required)]
     pub started_at: Option<Time>,

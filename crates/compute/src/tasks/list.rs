@@ -11,7 +11,7 @@ use kernel::{
     id::{Any, Id},
     schema::tasks,
     store::{Conn, StoreError, sql::MultiBackend},
-    tasks::{Status, Task, TaskRow},
+    tasks::{Task, TaskRow, TaskStatus},
 };
 use serde_json::json;
 
@@ -41,7 +41,7 @@ fn of_project(project: Id<Project>) -> tasks::BoxedQuery<'static, MultiBackend> 
     params(
         ("page" = Option<i64>, Query, description = "Page number, starting at 1.", minimum = 1),
         ("page_size" = Option<i64>, Query, description = "Items on a page.", minimum = 1, maximum = 100),
-        ("status" = Option<Status>, Query, description = "Only tasks in this state."),
+        ("status" = Option<TaskStatus>, Query, description = "Only tasks in this state."),
         ("task_type" = Option<String>, Query, description = "Only tasks of this type."),
         ("ordering" = Option<String>, Query, description = "`created` or `-created` (the default)."),
         ("instance_id" = Option<uuid::Uuid>, Query, description = "Only tasks of this instance."),
@@ -63,7 +63,7 @@ pub(crate) async fn list_instance_tasks(
     mut query: Query,
     page: Page,
 ) -> ApiResult<Json<PageOf<InstanceTask>>> {
-    let status = query.choice("status", Status::from_word);
+    let status = query.choice("status", TaskStatus::from_word);
     let task_type = query.choice("task_type", TaskType::from_word);
     let instance = query.id::<Any>("instance_id");
     let oldest_first = query

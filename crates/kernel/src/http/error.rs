@@ -309,6 +309,15 @@ impl Faults {
         }
     }
 
+    /// All messages of fields, without the fields' names.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &str> {
+        let lists = self.fields.iter().filter_map(|(_, fault)| match fault {
+            Fault::Messages(messages) => Some(messages),
+            Fault::Nested(_) => None,
+        });
+        lists.flatten().map(String::as_str)
+    }
+
     /// Whether a field has a fault already.
     pub fn has(&self, field: &str) -> bool {
         self.fields.iter().any(|(name, _)| name == field)

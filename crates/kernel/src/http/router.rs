@@ -64,9 +64,12 @@ pub fn build(app: &App, areas: Areas) -> NormalizePath<Router> {
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(app.clone(), gate));
-    let router = limited
-        .merge(docs::operations_routes(app))
-        .layer(cors(app))
+    let router = limited.merge(docs::operations_routes(app));
+    let router = match cors(app) {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    let router = router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(app.clone(), envelope));
     // A trailing slash is cut off before routing: a redirect would drop a body.
@@ -86,10 +89,11 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> axum::response::Response {
     ApiError::internal(format!("a handler panicked: {}", text.unwrap_or("without words"))).into_response()
 }
 
-fn cors(app: &App) -> CorsLayer {
+/// What browsers are told; nothing unless an operator has named origins.
+fn cors(app: &App) -> Option<CorsLayer> {
     let origins = &app.config().server.cors_origins;
     if origins.is_empty() {
-        return CorsLayer::new();
+        return None;
     }
     let allowed = if origins.iter().any(|origin| origin == "*") {
         AllowOrigin::any()
@@ -107,7 +111,7 @@ fn cors(app: &App) -> CorsLayer {
         header::IF_MATCH,
         header::IF_NONE_MATCH,
     ];
-    CorsLayer::new()
+    let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([
             Method::GET,
@@ -124,5 +128,6 @@ fn cors(app: &App) -> CorsLayer {
             HeaderName::from_static("x-request-id"),
             HeaderName::from_static("ratelimit"),
             HeaderName::from_static("ratelimit-policy"),
-        ])
+        ]);
+    Some(layer)
 }

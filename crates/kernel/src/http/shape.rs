@@ -246,7 +246,13 @@ impl Shape {
         if nested.is_empty() {
             return Some(Value::Array(checked));
         }
-        faults.nest(name, nested);
+        match self.kind {
+            Kind::Object(_) | Kind::List { .. } => faults.nest(name, nested),
+            // What is wrong with plain items is said of the list: which item it is stands in the message.
+            Kind::Any | Kind::Boolean | Kind::Integer { .. } | Kind::Number | Kind::Text(_) => {
+                nested.messages().for_each(|message| faults.add(name, message));
+            }
+        }
         None
     }
 }

@@ -65,11 +65,17 @@ pub fn restore(place: &Place, backup: &Path) -> Result<(), StoreError> {
     };
     if path.exists() {
         let mut conn = open_sqlite(path)?;
-        // Fails if a server has it open for writing at this moment, and folds the log into the file.
-        conn.batch_execute(
-            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA wal_checkpoint(TRUNCATE); BEGIN EXCLUSIVE; COMMIT",
-        )?;
-        conn.batch_execute("PRAGMA journal_mode = DELETE")?;
+        // Folds the log into the file, and fails if anybody has the database open.
+        let alone = conn.batch_execute(
+            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA wal_checkpoint(TRUNCATE); BEGIN EXCLUSIVE; COMMIT; \
+             PRAGMA journal_mode = DELETE",
+        );
+        alone.map_err(|error| {
+            StoreError::Unavailable(format!(
+                "{} is in use ({error}): stop onetd first",
+                path.display()
+            ))
+        })?;
         drop(conn);
         std::fs::rename(path, with_suffix(".before-restore")).map_err(io)?;
     }

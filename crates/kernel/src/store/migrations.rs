@@ -35,5 +35,8 @@ pub(super) fn run(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
 pub(super) fn pending(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
     let pending = MigrationHarness::<MultiBackend>::pending_migrations(conn, MIGRATIONS)
         .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    Ok(pending.iter().map(|migration| migration.name().to_string()).collect())
+    Ok(pending
+        .iter()
+        .map(|migration| migration.name().to_string())
+        .collect())
 }

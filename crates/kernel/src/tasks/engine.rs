@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::Instrument;
 
-use super::{Kind, Outcome, Status, Step, StepError, Task, TaskRow, Work, rows};
+use super::{Kind, Outcome, Step, StepError, Task, TaskRow, TaskStatus, Work, rows};
 use crate::{
     App,
     id::{Any, Id},
@@ -240,7 +240,7 @@ impl Engine {
                 settings.retry_first_ms << task.retry_count.clamp(1, 20).unsigned_abs().saturating_sub(1);
             let pause = doubled.min(settings.retry_longest_ms);
             let jittered = rand::random_range(pause / 2..=pause.max(1));
-            task.status = Status::Pending;
+            task.status = TaskStatus::Pending;
             task.run_at = self.app.clock().now() + Duration::from_millis(jittered);
             if !task.undoing {
                 task.error = Some(error.message);
@@ -275,8 +275,8 @@ impl Engine {
         outcome: Outcome,
     ) -> Result<Progress, StoreError> {
         task.status = match outcome {
-            Outcome::Completed => Status::Completed,
-            Outcome::Failed => Status::Failed,
+            Outcome::Completed => TaskStatus::Completed,
+            Outcome::Failed => TaskStatus::Failed,
         };
         if outcome == Outcome::Completed {
             task.error = None;

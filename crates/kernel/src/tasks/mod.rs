@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 pub use self::{
     engine::Engine,
-    rows::{Status, TaskRow},
+    rows::{TaskRow, TaskStatus},
 };
 use crate::{
     App,

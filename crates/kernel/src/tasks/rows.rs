@@ -20,7 +20,7 @@ use crate::{
 
 crate::words! {
     /// Where a task stands.
-    pub enum Status {
+    pub enum TaskStatus {
         /// Waits for its turn, or for another try.
         Pending = "pending",
         /// A worker has it.
@@ -48,7 +48,7 @@ pub struct TaskRow {
     pub project_id: Id<Project>,
     pub resource_type: String,
     pub resource_id: Id<Any>,
-    pub status: Status,
+    pub status: TaskStatus,
     pub step: i32,
     pub step_name: String,
     pub undoing: bool,
@@ -80,7 +80,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, task: &NewTask) -> Result<Id<Task>, StoreE
         project_id: task.project,
         resource_type: task.resource_type.to_owned(),
         resource_id: task.resource,
-        status: Status::Pending,
+        status: TaskStatus::Pending,
         step: 0,
         step_name: String::new(),
         undoing: false,
@@ -155,7 +155,7 @@ pub(super) fn claim(
         .filter(free.assume_not_null());
     let claimed = diesel::update(target)
         .set((
-            tasks::status.eq(Status::Running),
+            tasks::status.eq(TaskStatus::Running),
             tasks::lease_owner.eq(Some(owner)),
             tasks::lease_until.eq(Some(until)),
             tasks::modified.eq(now),

@@ -7,7 +7,7 @@ use std::{
 
 use compute::{
     instances::{
-        api::{AddressId, BillingCycle, InstanceId, IpType, Status, VolumeStatus},
+        api::{AddressId, BillingCycle, InstanceId, InstanceStatus, IpType, VolumeStatus},
         rows::{AddressRow, InstanceRow, StateRow, VolumeRow},
     },
     schema::{instance_states, instance_tags, instances, ip_addresses, network_attachments, volumes, vpcs},
@@ -107,10 +107,10 @@ fn instance(
     let role = ROLES[number % ROLES.len()];
     let name = format!("{role}-{:02}", number / ROLES.len() + 1);
     let status = match number % 12 {
-        9 => Status::Suspended,
-        10 => Status::Provisioning,
-        11 => Status::Cancelled,
-        _ => Status::Active,
+        9 => InstanceStatus::Suspended,
+        10 => InstanceStatus::Provisioning,
+        11 => InstanceStatus::Cancelled,
+        _ => InstanceStatus::Active,
     };
     let (image, os_name) = catalogue.images[number % 4];
     let hostname = format!("{name}.example.com");
@@ -141,12 +141,12 @@ fn instance(
         billing_start_date: created,
         billing_end_date: None,
         next_billing_date: Some(tx.now() + DAY * 30),
-        cancellation_requested_at: (status == Status::Cancelled).then_some(tx.now()),
+        cancellation_requested_at: (status == InstanceStatus::Cancelled).then_some(tx.now()),
         cancellation_reason: String::new(),
         bandwidth_used_gb: Amount::from_cents(i64::try_from(number).unwrap_or(0) * 37),
         tags,
-        is_active: status == Status::Active,
-        is_installed: status != Status::Provisioning,
+        is_active: status == InstanceStatus::Active,
+        is_installed: status != InstanceStatus::Provisioning,
         version: 1,
         created,
         modified: created,
@@ -168,7 +168,7 @@ fn instance(
             .execute(tx.conn())?;
     }
     parts(tx, &row, serial, (ipv4, ipv6))?;
-    Ok((status == Status::Active).then_some(row.id))
+    Ok((status == InstanceStatus::Active).then_some(row.id))
 }
 
 /// Addresses, root volume, state and network attachment of an instance.

@@ -28,7 +28,7 @@ fn settings_are_checked_by_name() {
         let refused = program.clone().with(name, value).run(&["check-config"]);
         assert!(!refused.status.success(), "{name}={value}");
         assert!(
-            text(&refused.stderr).contains(said),
+            text(&refused.stderr).to_lowercase().contains(said),
             "{name}: {}",
             text(&refused.stderr)
         );

@@ -91,14 +91,14 @@ on_both! {
 
     async fn a_dead_workers_task_is_taken_over_when_its_lease_ends(server: Server) {
         use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
-        use kernel::{id::AnyId, schema::tasks, tasks::Status};
+        use kernel::{id::AnyId, schema::tasks, tasks::TaskStatus};
         let (_, new, path) = ask_for_move(&server).await;
         // A worker that has claimed it and then died.
         let until = server.clock.now() + Duration::from_secs(60);
         server.app.store().write("test", move |tx| {
-            let all = tasks::table.filter(tasks::status.eq(Status::Pending));
+            let all = tasks::table.filter(tasks::status.eq(TaskStatus::Pending));
             diesel::update(all).set((
-                tasks::status.eq(Status::Running), tasks::lease_owner.eq(Some(AnyId::new())), tasks::lease_until.eq(Some(until)),
+                tasks::status.eq(TaskStatus::Running), tasks::lease_owner.eq(Some(AnyId::new())), tasks::lease_until.eq(Some(until)),
             )).execute(tx.conn())?;
             Ok::<_, kernel::http::ApiError>(())
         }).await.unwrap();
