@@ -70,6 +70,7 @@ fn rewrite(node: &mut Value, schemas: &Map<String, Value>) {
             }
             wrap_reference(map);
             whole_numbers(map);
+            sort_extensions(map);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
@@ -189,6 +190,17 @@ fn wrap_reference(map: &mut Map<String, Value>) {
         let rest = std::mem::take(map);
         map.insert("allOf".to_owned(), json!([{ "$ref": reference }]));
         map.extend(rest);
+    }
+}
+
+/// utoipa keeps extensions in no order: the document would be another at every start.
+fn sort_extensions(map: &mut Map<String, Value>) {
+    let mut extensions: Vec<String> = map.keys().filter(|key| key.starts_with("x-")).cloned().collect();
+    extensions.sort_unstable();
+    for key in extensions {
+        if let Some(value) = map.shift_remove(&key) {
+            map.insert(key, value);
+        }
     }
 }
 

@@ -31,8 +31,11 @@ fn matches(needle: Option<&String>, texts: &[&str]) -> bool {
     })
 }
 
+/// How two items of a list compare.
+type Compare<T> = fn(&T, &T) -> std::cmp::Ordering;
+
 /// Sorts by what `ordering` names.
-fn sort<T>(items: &mut [T], ordering: Option<(fn(&T, &T) -> std::cmp::Ordering, bool)>) {
+fn sort<T>(items: &mut [T], ordering: Option<(Compare<T>, bool)>) {
     if let Some((compare, descending)) = ordering {
         items.sort_by(|a, b| if descending { compare(b, a) } else { compare(a, b) });
     }
@@ -74,7 +77,7 @@ pub(crate) async fn list_instance_sizes(
     let active = query.flag("is_active").unwrap_or(true);
     let cpu = query.choice("cpu_model", CpuModel::from_word);
     let location = query.id::<Location>("location_id");
-    let ordering = query.ordering::<fn(&Shown<InstanceSize>, &Shown<InstanceSize>) -> std::cmp::Ordering>(&[
+    let ordering = query.ordering::<Compare<Shown<InstanceSize>>>(&[
         ("name", |a, b| a.name.cmp(&b.name)),
         ("vcpu", |a, b| a.vcpu.cmp(&b.vcpu)),
         ("ram_mb", |a, b| a.ram_mb.cmp(&b.ram_mb)),
@@ -244,12 +247,11 @@ pub(crate) async fn list_instance_images(
     let language = query.text("language");
     let size = query.id::<Size>("size_id");
     let active = query.flag("is_active").unwrap_or(true);
-    let ordering =
-        query.ordering::<fn(&Shown<InstanceImage>, &Shown<InstanceImage>) -> std::cmp::Ordering>(&[
-            ("name", |a, b| a.name.cmp(&b.name)),
-            ("os_name", |a, b| a.os_name.cmp(&b.os_name)),
-            ("created", |a, b| a.created.cmp(&b.created)),
-        ]);
+    let ordering = query.ordering::<Compare<Shown<InstanceImage>>>(&[
+        ("name", |a, b| a.name.cmp(&b.name)),
+        ("os_name", |a, b| a.os_name.cmp(&b.os_name)),
+        ("created", |a, b| a.created.cmp(&b.created)),
+    ]);
     query.check()?;
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let mut images: Vec<_> = catalogue

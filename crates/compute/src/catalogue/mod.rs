@@ -104,7 +104,10 @@ const TRUSTED: Duration = Duration::from_secs(1);
 
 /// The copy in memory. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Catalogues(Arc<RwLock<Option<(Instant, Arc<Catalogue>)>>>);
+pub struct Catalogues(Arc<RwLock<Option<Checked>>>);
+
+/// When the version was last asked for, and what was current then.
+type Checked = (Instant, Arc<Catalogue>);
 
 impl Catalogues {
     /// The present catalogue, at most a second behind another node's change.

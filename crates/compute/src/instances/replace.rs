@@ -108,7 +108,8 @@ pub(super) fn change_metadata<T>(
                 &updated(&row, changes),
             )?;
             let vpc = match move_to {
-                Some((previous, vpc)) => {
+                Some(moved) => {
+                    let (previous, vpc) = *moved;
                     tx.enqueue(&NewTask {
                         created_by: Some(scope.caller.user),
                         request: Some(scope.request.id),

@@ -61,7 +61,7 @@ pub(super) enum Change {
         row: Box<InstanceRow>,
         changes: Changes,
         /// The VPC to leave and the one to join.
-        vpc: Option<(Id<VpcKind>, VpcRow)>,
+        vpc: Option<Box<(Id<VpcKind>, VpcRow)>>,
     },
 }
 
@@ -215,7 +215,7 @@ fn difference(instance: &InstanceRow, wanted: &Wanted, vpc: &VpcChoice) -> Chang
         VpcChoice::Use(vpc) if vpc.id != instance.vpc_id => {
             changes.note("vpc_id", &instance.vpc_id, &vpc.id);
             row.vpc_id = vpc.id;
-            Some((instance.vpc_id, vpc.clone()))
+            Some(Box::new((instance.vpc_id, vpc.clone())))
         }
         VpcChoice::Use(_) | VpcChoice::Keep | VpcChoice::Unknown(_) => None,
     };

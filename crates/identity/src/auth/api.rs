@@ -62,6 +62,12 @@ pub(crate) struct ValidationError {
     /// Errors of no field in particular.
     #[schema(required = false)]
     pub(crate) non_field_errors: Vec<String>,
+    /// Why the body could not be read at all.
+    #[schema(required = false)]
+    pub(crate) detail: String,
+    /// The reason's code, beside `detail`.
+    #[schema(required = false)]
+    pub(crate) code: String,
     /// Errors by field.
     #[serde(flatten)]
     pub(crate) fields: HashMap<String, Vec<String>>,

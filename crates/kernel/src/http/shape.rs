@@ -451,3 +451,102 @@ fn type_name(value: &Value) -> &'static str {
         Value::Object(_) => "dict",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(utoipa::ToSchema)]
+    #[allow(dead_code, reason = "only its schema counts")]
+    struct Thing {
+        #[schema(max_length = 5)]
+        name: String,
+        #[schema(minimum = 1, maximum = 10)]
+        count: i64,
+        #[schema(read_only)]
+        id: String,
+        #[schema(nullable, required = false)]
+        note: String,
+        #[schema(required = false, extensions(("x-verbatim" = json!(true))))]
+        secret: String,
+        #[schema(required = false)]
+        words: Vec<String>,
+    }
+
+    fn check(value: Value) -> Result<Value, Value> {
+        Shape::of::<Thing>(false)
+            .check(value)
+            .map_err(|faults| faults.to_value())
+    }
+
+    #[test]
+    fn texts_are_trimmed_and_counted_in_code_points() {
+        let checked =
+            check(json!({"name": "\u{2003}äöüßé ", "count": 1, "id": 7, "else": 8, "secret": " x "}))
+                .unwrap();
+        assert_eq!(checked, json!({"name": "äöüßé", "count": 1, "secret": " x "}));
+    }
+
+    #[test]
+    fn all_faults_are_found_at_once() {
+        let faults =
+            check(json!({"name": " ", "count": 11, "note": 5, "words": ["a", 1, null]})).unwrap_err();
+        assert_eq!(
+            faults,
+            json!({
+                "name": ["This field may not be blank."],
+                "count": ["Ensure this value is less than or equal to 10."],
+                "note": ["Not a valid string."],
+                "words": ["Not a valid string.", "This field may not be null."],
+            })
+        );
+        assert_eq!(Shape::of::<Thing>(true).check(json!({})), Ok(json!({})));
+    }
+
+    #[test]
+    fn numbers_are_no_texts_and_texts_no_numbers() {
+        let faults = check(json!({"name": 5, "count": "5"})).unwrap_err();
+        assert_eq!(
+            faults,
+            json!({"name": ["Not a valid string."], "count": ["A valid integer is required."]})
+        );
+        assert!(check(json!({"name": "a", "count": 5.0})).is_ok());
+        assert!(check(json!({"name": "a", "count": 5.5})).is_err());
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec(("name|count|id|note|secret|words|.{0,4}", inner), 0..6)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_once_passes_again_unchanged(value in any_json()) {
+            if let Ok(checked) = check(value) {
+                prop_assert_eq!(check(checked.clone()), Ok(checked));
+            }
+        }
+
+        #[test]
+        fn any_text_is_an_address_or_not(text in ".{0,80}") {
+            if is_email(&text) {
+                prop_assert!(text.contains('@') && !text.contains(char::is_whitespace));
+            }
+        }
+    }
+}

@@ -105,6 +105,7 @@ fn instance(
 ) -> Result<Option<InstanceId>, StoreError> {
     let location = number % catalogue.locations.len();
     let role = ROLES[number % ROLES.len()];
+    let environment = ["production", "test"][number % 2];
     let name = format!("{role}-{:02}", number / ROLES.len() + 1);
     let status = match number % 12 {
         9 => InstanceStatus::Suspended,
@@ -114,9 +115,7 @@ fn instance(
     };
     let (image, os_name) = catalogue.images[number % 4];
     let hostname = format!("{name}.example.com");
-    let tags = JsonText::of(
-        &serde_json::json!({ "role": role, "env": if number % 2 == 0 { "production" } else { "test" } }),
-    );
+    let tags = JsonText::of(&serde_json::json!({ "role": role, "env": environment }));
     let age = DAY * u32::try_from(number % 300).unwrap_or(0);
     let (created, legacy_id) = (tx.now() - age, identity::counters::next(tx, "instances")?);
     let (ipv4, ipv6) = (AddressId::new(), AddressId::new());
@@ -154,10 +153,7 @@ fn instance(
     diesel::insert_into(instances::table)
         .values(&row)
         .execute(tx.conn())?;
-    for (key, value) in [
-        ("role", role),
-        ("env", if number % 2 == 0 { "production" } else { "test" }),
-    ] {
+    for (key, value) in [("role", role), ("env", environment)] {
         let tag = (
             instance_tags::instance_id.eq(row.id),
             instance_tags::tag_key.eq(key),
