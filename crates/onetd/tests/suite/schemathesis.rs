@@ -7,10 +7,6 @@ use testkit::{Engine, Server};
 
 /// Where the test command has installed schemathesis; without it this test can't run and says so.
 fn program() -> Option<std::path::PathBuf> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "set by the test command, and no setting of onet's"
-    )]
     let folder = std::env::var_os("ONET_TEST_PYTHON_BIN")?;
     Some(std::path::Path::new(&folder).join("schemathesis"))
 }
