@@ -60,8 +60,7 @@ create table tasks (
     started_at timestamptz,
     completed_at timestamptz
 );
-create index tasks_due on tasks (run_at) where status in ('pending', 'running');
-create index tasks_unfinished_of_resource on tasks (resource_id, created, id) where status in ('pending', 'running');
+create index tasks_due on tasks (status, run_at);
 create index tasks_of_resource on tasks (resource_id, created);
 create index tasks_of_project on tasks (project_id, created, id);
 

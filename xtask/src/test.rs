@@ -98,7 +98,9 @@ impl Runner {
         match self {
             Self::Nextest => command.args(nextest),
             // Its options differ from nextest's; what both have are names of tests, which go behind the dashes.
-            Self::CargoTest => command.arg("--").args(nextest),
+            // One at a time: some tests make the whole process fail at a point, as nextest, with its process for
+            // each test, lets them.
+            Self::CargoTest => command.args(["--", "--test-threads=1"]).args(nextest),
         };
         command
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::Method;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::{access::Access, config::Config, http::limits::Limiter, store::Store, time::Clock};
 
@@ -43,7 +43,11 @@ fn recorder() -> Option<&'static PrometheusHandle> {
         0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
     ];
     let handle = RECORDER.get_or_init(|| {
+        let sizes = Matcher::Full("onet_store_group_size".to_owned());
         let builder = PrometheusBuilder::new().set_buckets(&SECONDS).ok()?;
+        let builder = builder
+            .set_buckets_for_metric(sizes, &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0])
+            .ok()?;
         builder.install_recorder().ok()
     });
     handle.as_ref()
@@ -123,6 +127,14 @@ impl App {
     /// Whether the process is about to end.
     pub fn is_stopping(&self) -> bool {
         self.0.stopping.load(Ordering::Acquire)
+    }
+
+    /// Folds what was measured since the last time: without it the figures of every request would be kept until
+    /// somebody reads the metrics.
+    pub fn tend_metrics(&self) {
+        if let Some(recorder) = recorder() {
+            recorder.run_upkeep();
+        }
     }
 
     /// All metrics as Prometheus reads them.

@@ -138,14 +138,21 @@ impl Workers {
     }
 }
 
-/// Forgets what was kept long enough, every hour.
+/// Tends the metrics every few seconds, and forgets what was kept long enough every hour.
 async fn housekeeping(app: App, mut stop: watch::Receiver<bool>) {
+    const PAUSE: Duration = Duration::from_secs(5);
+    const ROUNDS_IN_AN_HOUR: u32 = 720;
+    let mut round: u32 = 0;
     loop {
-        if let Err(error) = http::forget_old_keys(&app).await {
+        app.tend_metrics();
+        if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
+            && let Err(error) = http::forget_old_keys(&app).await
+        {
             tracing::warn!(%error, "old idempotency keys could not be forgotten");
         }
+        round += 1;
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_hours(1)) => {}
+            () = tokio::time::sleep(PAUSE) => {}
             _ = stop.changed() => return,
         }
     }

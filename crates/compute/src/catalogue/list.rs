@@ -64,7 +64,7 @@ fn sort<T>(items: &mut [T], ordering: Option<(Compare<T>, bool)>) {
         kernel::http::Refusals,
     ),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!(CatalogueRead::ROLE.as_str())),
         ("x-scope" = json!(CatalogueRead::SCOPE))),
 )]
 pub(crate) async fn list_instance_sizes(
@@ -110,7 +110,7 @@ pub(crate) async fn list_instance_sizes(
     ),
     responses((status = 200, description = "The size", body = InstanceSize), kernel::http::Refusals),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!(CatalogueRead::ROLE.as_str())),
         ("x-scope" = json!(CatalogueRead::SCOPE))),
 )]
 pub(crate) async fn get_instance_size(
@@ -147,7 +147,7 @@ pub(crate) async fn get_instance_size(
         kernel::http::Refusals,
     ),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!(CatalogueRead::ROLE.as_str())),
         ("x-scope" = json!(CatalogueRead::SCOPE))),
 )]
 pub(crate) async fn list_datacenter_locations(
@@ -187,7 +187,7 @@ pub(crate) async fn list_datacenter_locations(
     ),
     responses((status = 200, description = "The location", body = DatacenterLocation), kernel::http::Refusals),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!(CatalogueRead::ROLE.as_str())),
         ("x-scope" = json!(CatalogueRead::SCOPE))),
 )]
 pub(crate) async fn get_datacenter_location(
@@ -230,7 +230,7 @@ pub(crate) async fn get_datacenter_location(
         kernel::http::Refusals,
     ),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!(CatalogueRead::ROLE.as_str())),
         ("x-scope" = json!(CatalogueRead::SCOPE))),
 )]
 pub(crate) async fn list_instance_images(
@@ -301,7 +301,7 @@ fn fits(image: &InstanceImage, size: &InstanceSize) -> bool {
     ),
     responses((status = 200, description = "The image", body = InstanceImage), kernel::http::Refusals),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!(CatalogueRead::ROLE.as_str())),
         ("x-scope" = json!(CatalogueRead::SCOPE))),
 )]
 pub(crate) async fn get_instance_image(
@@ -339,7 +339,7 @@ pub(crate) async fn get_instance_image(
         kernel::http::Refusals,
     ),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(CatalogueRead::NAME)), ("x-minimum-role" = json!(CatalogueRead::ROLE.as_str())),
         ("x-scope" = json!(CatalogueRead::SCOPE))),
 )]
 pub(crate) async fn list_compute_addons(

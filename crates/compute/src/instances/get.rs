@@ -26,7 +26,7 @@ use crate::Compute;
     ),
     responses((status = 200, description = "The instance", body = Instance), kernel::http::Refusals),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
         ("x-scope" = json!(InstancesRead::SCOPE))),
 )]
 pub(crate) async fn get_instance(

@@ -137,7 +137,7 @@ impl Filters {
         kernel::http::Refusals,
     ),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
         ("x-scope" = json!(InstancesRead::SCOPE))),
 )]
 pub(crate) async fn list_instances(

@@ -43,7 +43,7 @@ use crate::{Compute, catalogue::Catalogue, vpcs};
         (status = 404, description = "Instance not found"),
     ),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(InstancesUpdate::NAME)), ("x-minimum-role" = json!("editor")),
+    extensions(("x-permission" = json!(InstancesUpdate::NAME)), ("x-minimum-role" = json!(InstancesUpdate::ROLE.as_str())),
         ("x-scope" = json!(InstancesUpdate::SCOPE))),
 )]
 pub(crate) async fn replace_instance(

@@ -33,13 +33,19 @@ pub(super) fn same(left: &JsonText, right: &JsonText) -> bool {
         || matches!((left.read::<Value>(), right.read::<Value>()), (Ok(left), Ok(right)) if left == right)
 }
 
-/// The pairs that `?tag=key:value` finds: the texts of an object.
+/// Characters of a key or value above which a pair is kept, but not found by: databases bound what they index.
+const LONGEST_INDEXED: usize = 255;
+
+/// The pairs that `?tag=key:value` finds: the short texts of an object.
 pub(super) fn pairs(tags: &JsonText) -> Vec<(String, String)> {
     let Ok(Value::Object(map)) = tags.read() else {
         return Vec::new();
     };
     let texts = map.into_iter().filter_map(|(key, value)| match value {
-        Value::String(text) => Some((key, text)),
+        Value::String(text) => {
+            let short = |text: &str| text.chars().count() <= LONGEST_INDEXED;
+            (short(&key) && short(&text)).then_some((key, text))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
     });
     texts.collect()
@@ -78,7 +84,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_can_be_a_tag(key in ".*", value in ".*") {
+        fn any_text_can_be_a_tag(key in ".{0,200}", value in ".{0,200}") {
             let tags = text(&serde_json::json!({ &key: &value }));
             prop_assert_eq!(pairs(&tags), vec![(key, value)]);
         }

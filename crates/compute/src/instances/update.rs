@@ -38,7 +38,7 @@ use crate::Compute;
         http::Refusals,
     ),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(InstancesUpdate::NAME)), ("x-minimum-role" = json!("editor")),
+    extensions(("x-permission" = json!(InstancesUpdate::NAME)), ("x-minimum-role" = json!(InstancesUpdate::ROLE.as_str())),
         ("x-scope" = json!(InstancesUpdate::SCOPE))),
 )]
 pub(crate) async fn update_instance(

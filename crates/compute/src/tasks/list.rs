@@ -54,7 +54,7 @@ fn of_project(project: Id<Project>) -> tasks::BoxedQuery<'static, MultiBackend> 
         kernel::http::Refusals,
     ),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
         ("x-scope" = json!(InstancesRead::SCOPE))),
 )]
 pub(crate) async fn list_instance_tasks(
@@ -122,7 +122,7 @@ pub(crate) async fn list_instance_tasks(
         (status = 404, description = "Not found"),
     ),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
         ("x-scope" = json!(InstancesRead::SCOPE))),
 )]
 pub(crate) async fn get_instance_task(

@@ -26,7 +26,7 @@ use crate::Compute;
     ),
     responses((status = 200, description = "The VPC", body = Vpc), kernel::http::Refusals),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(VpcsRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(VpcsRead::NAME)), ("x-minimum-role" = json!(VpcsRead::ROLE.as_str())),
         ("x-scope" = json!(VpcsRead::SCOPE))),
 )]
 pub(crate) async fn get_vpc(

@@ -51,7 +51,7 @@ enum Order {
         kernel::http::Refusals,
     ),
     security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(VpcsRead::NAME)), ("x-minimum-role" = json!("viewer")),
+    extensions(("x-permission" = json!(VpcsRead::NAME)), ("x-minimum-role" = json!(VpcsRead::ROLE.as_str())),
         ("x-scope" = json!(VpcsRead::SCOPE))),
 )]
 pub(crate) async fn list_vpcs(

@@ -117,7 +117,11 @@ where
         let app = App::from_ref(state);
         let (parts, body) = request.into_parts();
         let bytes = read_body(body, &parts.headers, &app).await;
-        let key = Key::read(&parts, bytes.as_deref().unwrap_or_default())?;
+        // A body that could not be read will be refused: it is no request whose answer could be kept or given again.
+        let key = match &bytes {
+            Ok(bytes) => Key::read(&parts, bytes)?,
+            Err(_) => None,
+        };
         let if_match = IfMatch::read(&parts.headers);
         Ok(Self {
             body: bytes.and_then(|bytes| check_body(&bytes, &parts.headers)),

@@ -39,7 +39,8 @@ pub(super) async fn envelope(State(app): State<App>, mut request: Request, next:
     );
     let headers = request.headers().clone();
     let path = request.uri().path().to_owned();
-    let span = tracing::info_span!("request", id = %facts.id, operation, client = %facts.address);
+    let span = tracing::info_span!("request", id = %facts.id, given = shown.to_str().unwrap_or_default(), operation,
+        client = %facts.address);
     request.extensions_mut().insert(facts);
 
     let limit = Duration::from_secs(app.config().server.request_timeout_seconds);
@@ -72,7 +73,7 @@ pub(super) async fn envelope(State(app): State<App>, mut request: Request, next:
         answer
             .entry(header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("private, no-cache"));
-        answer.insert(header::VARY, HeaderValue::from_static("Authorization, Accept"));
+        answer.append(header::VARY, HeaderValue::from_static("Authorization, Accept"));
     }
     response
 }

@@ -99,10 +99,8 @@ impl ApiError {
 
     /// 503, to come back soon.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        error.0.unavailable = true;
-        error
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     /// 500, with its cause for the log only.
@@ -164,6 +162,10 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable(_) | StoreError::Overloaded | StoreError::Contended(_) => {
                 Self::unavailable("The service is temporarily unavailable; nothing was changed. Try again.")
             }
+            StoreError::InDoubt(_) => Self::unavailable(
+                "The request was given up before its end: it may have been carried out or not. Look before trying \
+                 again, or send an Idempotency-Key.",
+            ),
             StoreError::Duplicate(_) | StoreError::Panicked | StoreError::Statement(_) => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "error",

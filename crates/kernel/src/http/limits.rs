@@ -18,7 +18,7 @@ use crate::time::Time;
 const SHARDS: usize = 16;
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
-/// Keys in a shard above which those at rest are forgotten.
+/// Keys that a shard holds without being swept.
 const CROWDED: usize = 4096;
 
 /// Counts requests by key.
@@ -27,7 +27,23 @@ pub struct Limiter {
     per_second: u32,
     per_minute: u32,
     hasher: RandomState,
-    shards: [Mutex<HashMap<u64, Windows>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    keys: HashMap<u64, Windows>,
+    /// Keys above which those at rest are forgotten; grows with the keys that are not.
+    sweep_above: usize,
+}
+
+impl Shard {
+    fn sweep(&mut self, now: i64) {
+        if self.keys.len() > self.sweep_above.max(CROWDED) {
+            self.keys.retain(|_, windows| now - windows.minute.began < MINUTE);
+            self.sweep_above = self.keys.len() * 2;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,10 +106,8 @@ impl Limiter {
         #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 16")]
         let shard = &self.shards[(key % SHARDS as u64) as usize];
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if shard.len() > CROWDED {
-            shard.retain(|_, windows| now - windows.minute.began < MINUTE);
-        }
-        let windows = shard.entry(key).or_default();
+        shard.sweep(now);
+        let windows = shard.keys.entry(key).or_default();
         windows.second = windows.second.at(now, SECOND);
         windows.minute = windows.minute.at(now, MINUTE);
         let retry_after = if windows.minute.used >= self.per_minute {

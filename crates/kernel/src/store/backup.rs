@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use diesel::{RunQueryDsl, connection::SimpleConnection, sql_types::Text};
+use diesel::{RunQueryDsl, connection::SimpleConnection, sql_types::Text, sqlite::SqliteConnection};
 
-use super::{Place, Store, error::StoreError, open_sqlite};
+use super::{Place, Store, error::StoreError, open_sqlite, sqlite::make_private};
 
 /// What is to be done instead on PostgreSQL.
 const POSTGRES: &str = "this installation uses PostgreSQL: take backups with `pg_dump --format=custom` or continuous \
@@ -33,15 +33,18 @@ impl Store {
         }
         // Written beside and renamed, so that a backup that was cut short is never taken for one.
         let part = target.with_extension("part");
+        let io = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", target.display()));
         let _ = std::fs::remove_file(&part);
+        make_private(&part).map_err(io)?;
         let quoted = part.to_string_lossy().replace('\'', "''");
         (self.0.connect)()?.batch_execute(&format!("VACUUM INTO '{quoted}'"))?;
         check(&part)?;
-        let io = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", target.display()));
         std::fs::File::open(&part)
             .and_then(|file| file.sync_all())
             .map_err(io)?;
-        std::fs::rename(&part, target).map_err(io)
+        std::fs::rename(&part, target)
+            .and_then(|()| sync_folder(target))
+            .map_err(io)
     }
 }
 
@@ -79,12 +82,29 @@ pub fn restore(place: &Place, backup: &Path) -> Result<(), StoreError> {
         drop(conn);
         std::fs::rename(path, with_suffix(".before-restore")).map_err(io)?;
     }
+    // A log that was left behind belongs to another database: it must not be replayed onto this one.
+    for left_behind in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(with_suffix(left_behind));
+    }
     let part = with_suffix(".part");
+    let _ = std::fs::remove_file(&part);
+    make_private(&part).map_err(io)?;
     std::fs::copy(backup, &part).map_err(io)?;
     std::fs::File::open(&part)
         .and_then(|file| file.sync_all())
         .map_err(io)?;
-    std::fs::rename(&part, path).map_err(io)
+    std::fs::rename(&part, path)
+        .and_then(|()| sync_folder(path))
+        .map_err(io)
+}
+
+/// Makes a rename in the file's folder survive a power cut.
+fn sync_folder(file: &Path) -> std::io::Result<()> {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    std::fs::File::open(folder)?.sync_all()
 }
 
 fn check(file: &Path) -> Result<(), StoreError> {
@@ -97,11 +117,17 @@ fn check(file: &Path) -> Result<(), StoreError> {
     let mut conn = open_sqlite(file)?;
     let rows: Vec<Check> = diesel::sql_query("PRAGMA integrity_check").load(&mut conn)?;
     match rows.first() {
-        Some(row) if row.integrity_check == "ok" => Ok(()),
+        Some(row) if row.integrity_check == "ok" => check_ours(file, &mut conn),
         other => Err(StoreError::Unavailable(format!(
             "{} is damaged: {}",
             file.display(),
             other.map_or("unreadable", |row| row.integrity_check.as_str())
         ))),
     }
+}
+
+/// Any SQLite file is whole; ours has our migrations in it.
+fn check_ours(file: &Path, conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    conn.batch_execute("SELECT 1 FROM audit_records, users, tasks LIMIT 1")
+        .map_err(|_| StoreError::Unavailable(format!("{} is no database of onet", file.display())))
 }

@@ -8,6 +8,9 @@ pub enum StoreError {
     /// The database can't be reached, or gave up on a commit: nothing of the transaction happened.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The wait was given up, or the connection lost during the commit: the transaction may stand or not.
+    #[error("the outcome is not known: {0}")]
+    InDoubt(String),
     /// Too much work is waiting already.
     #[error("the store is overloaded")]
     Overloaded,

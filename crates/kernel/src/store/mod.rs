@@ -232,7 +232,7 @@ impl Store {
             Ok(Ok(result)) => result,
             // The job's thread panicked and dropped its end.
             Ok(Err(_)) => Err(StoreError::Panicked.into()),
-            Err(_) => Err(StoreError::Unavailable(format!("`{name}` took too long")).into()),
+            Err(_) => Err(StoreError::InDoubt(format!("`{name}` took too long")).into()),
         }
     }
 }

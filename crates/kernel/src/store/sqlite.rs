@@ -1,6 +1,12 @@
 //! SQLite's settings and its checkpoints.
 
-use std::{path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use diesel::connection::SimpleConnection;
 
@@ -19,15 +25,33 @@ pub(super) fn connector(path: PathBuf, settings: &config::Store) -> Connect {
         settings.sqlite_cache_kib, settings.sqlite_wal_limit_bytes
     );
     Arc::new(move || {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| {
-                StoreError::Unavailable(format!("no folder {}: {error}", folder.display()))
-            })?;
-        }
+        make_private(&path)
+            .map_err(|error| StoreError::Unavailable(format!("can't make {}: {error}", path.display())))?;
         let mut conn = open_sqlite(&path)?;
         conn.batch_execute(&pragmas)?;
         Ok(Conn::Sqlite(conn))
     })
+}
+
+/// Makes an empty file, and its folder, that only this user can read; SQLite gives its log the same rights.
+/// What exists already is left as it is.
+pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }
 
 /// How often the write-ahead log is looked at.
@@ -57,6 +81,10 @@ pub(super) fn start_checkpoints(path: PathBuf, connect: Connect, limit: u64) -> 
                 }
                 if conn.is_none() {
                     conn = connect().ok();
+                    // A truncating checkpoint keeps the writer out while it waits for readers: not for long.
+                    if let Some(conn) = &mut conn {
+                        let _ = conn.batch_execute("PRAGMA busy_timeout = 100");
+                    }
                 }
                 let mode = if size >= limit { "TRUNCATE" } else { "PASSIVE" };
                 let outcome = conn

@@ -75,6 +75,11 @@ impl<T, E: Failure, F: Fn(&mut Tx<'_>) -> Result<T, E>> Pending<T, E, F> {
 
     /// Runs the closure once inside an open transaction.
     fn attempt(&mut self, conn: &mut Conn) -> bool {
+        // Whoever waited has given up and was told that the outcome is not known: better that nothing happens.
+        if self.answer.is_closed() {
+            self.result = Some(Err(StoreError::Unavailable("given up".to_owned()).into()));
+            return false;
+        }
         let mut tx = Tx {
             conn,
             now: self.clock.now(),
@@ -92,6 +97,7 @@ impl<T, E: Failure, F: Fn(&mut Tx<'_>) -> Result<T, E>> Pending<T, E, F> {
         let result = match (committed, self.result) {
             (Ok(()), Some(result)) => result,
             (Ok(()), None) => Err(StoreError::Panicked.into()),
+            (Err(StoreError::InDoubt(text)), _) => Err(StoreError::InDoubt(text.clone()).into()),
             (Err(error), _) => Err(StoreError::Unavailable(error.to_string()).into()),
         };
         if self.rings && result.is_ok() {
@@ -129,7 +135,7 @@ pub(super) fn run_on_postgres<T, E: Failure, F: Fn(&mut Tx<'_>) -> Result<T, E>>
             outcome => break outcome,
         }
     };
-    if matches!(outcome, Err(StoreError::Unavailable(_))) {
+    if !matches!(outcome, Ok(()) | Err(StoreError::Contended(_))) {
         slot.discard();
     }
     pending.answer(outcome.as_ref().copied());
@@ -147,7 +153,12 @@ fn transaction<T, E: Failure, F: Fn(&mut Tx<'_>) -> Result<T, E>>(
             conn.batch_execute("ROLLBACK")?;
             return Err(StoreError::Unavailable("a test made this commit fail".to_owned()));
         }
-        conn.batch_execute("COMMIT")?;
+        // Without an answer to it, nobody knows whether it was done; a definite refusal is one that PostgreSQL words.
+        conn.batch_execute("COMMIT")
+            .map_err(|error| match StoreError::from(error) {
+                StoreError::Unavailable(text) => StoreError::InDoubt(text),
+                other => other,
+            })?;
         crate::crash::point("store.committed");
         return Ok(());
     }

@@ -175,6 +175,9 @@ impl Engine {
             .with_lease(task.id, owner, run_step(step.as_ref(), &mut work, task.undoing))
             .await;
         crate::crash::point("task.step");
+        let Some(outcome) = outcome else {
+            return Ok(Progress::Released);
+        };
         task.notes = JsonText::of(&work.notes);
         match outcome {
             Ok(()) if task.undoing => task.step -= 1,
@@ -195,22 +198,27 @@ impl Engine {
         Ok(if held { Progress::Next } else { Progress::Released })
     }
 
-    /// Waits for a step, prolonging the lease meanwhile.
+    /// Waits for a step, prolonging the lease meanwhile. Nothing if the lease was lost: the step is given up.
     async fn with_lease(
         &self,
         id: Id<Task>,
         owner: Id<Any>,
         step: impl Future<Output = Result<(), StepError>>,
-    ) -> Result<(), StepError> {
+    ) -> Option<Result<(), StepError>> {
         tokio::pin!(step);
         loop {
             tokio::select! {
-                outcome = &mut step => return outcome,
+                outcome = &mut step => return Some(outcome),
                 () = tokio::time::sleep(self.lease() / 3) => {
                     let until = self.app.clock().now() + self.lease();
                     let renewed = self.app.store().write("renew_lease", move |tx| rows::renew(tx, id, owner, until));
-                    if let Err::<bool, StoreError>(error) = renewed.await {
-                        tracing::warn!(%error, "the lease could not be renewed");
+                    match renewed.await {
+                        Ok(true) => {}
+                        // Another worker has the task: this one must not go on with it.
+                        Ok(false) => return None,
+                        Err::<bool, StoreError>(error) => {
+                            tracing::warn!(%error, "the lease could not be renewed");
+                        }
                     }
                 }
             }

@@ -152,7 +152,7 @@ pub type Done<'a> = Pin<Box<dyn Future<Output = Result<(), StepError>> + Send + 
 
 /// One thing done in the outside world.
 pub trait Step: Send + Sync {
-    /// Shown as the task's progress and used as a crash point: `task.<name>`.
+    /// Shown as the task's progress and the name of a point at which tests make it fail.
     fn name(&self) -> &'static str;
 
     /// Does it, or finds it done: running it twice has the effect of running it once.

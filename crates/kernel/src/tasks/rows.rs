@@ -1,5 +1,7 @@
 //! The table of tasks.
 
+use std::time::Duration;
+
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, Insertable, NullableExpressionMethods, OptionalExtension,
     QueryDsl, Queryable, RunQueryDsl, Selectable, SelectableHelper,
@@ -73,6 +75,15 @@ pub struct TaskRow {
 
 pub(super) fn insert(tx: &mut Tx<'_>, task: &NewTask) -> Result<Id<Task>, StoreError> {
     let now = tx.now();
+    // The resource is locked by who changes it, but this transaction's time was taken before it had the lock: the
+    // order of the resource's tasks is the order in which their changes are committed.
+    let last: Option<Time> = tasks::table
+        .filter(tasks::resource_id.eq(task.resource))
+        .order(tasks::created.desc())
+        .select(tasks::created)
+        .first(tx.conn())
+        .optional()?;
+    let created = last.map_or(now, |last| now.max(last + Duration::from_micros(1)));
     let row = TaskRow {
         id: Id::new(),
         kind: task.kind.to_owned(),
@@ -97,7 +108,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, task: &NewTask) -> Result<Id<Task>, StoreE
         lease_until: None,
         created_by: task.created_by,
         request_id: task.request,
-        created: now,
+        created,
         modified: now,
         started_at: None,
         completed_at: None,

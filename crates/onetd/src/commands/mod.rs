@@ -116,6 +116,8 @@ pub(crate) fn openapi() -> Outcome {
         .map_err(|error| error.to_string())
         .and_then(|mut config| {
             config.store.url = kernel::config::Secret::default();
+            // Nothing is signed here: no key file is made.
+            config.auth.secret = kernel::config::Secret::new("-".repeat(32));
             server::Onet::open(config, Clock::default())
         })
         .map(|onet| document::snapshot(&onet.areas()));
@@ -126,13 +128,20 @@ pub(crate) fn openapi() -> Outcome {
 }
 
 pub(crate) fn backup(places: &Places, file: &Path) -> Outcome {
+    let place = Place::of(&settings(places)?).map_err(|error| error.to_string())?;
+    if let Place::Sqlite(path) = &place
+        && !path.exists()
+    {
+        return Err(format!(
+            "there is no database at {}: is --data-dir right?",
+            path.display()
+        ));
+    }
     open_store(places)?
         .backup(file)
         .map_err(|error| error.to_string())?;
     println!("Written and checked: {}", file.display());
-    println!(
-        "Keep `secret.key` of the data folder with it: without it, passwords and keys can't be checked."
-    );
+    println!("Keep `secret.key` of the data folder with it: without it, API keys and sessions are void.");
     Ok(())
 }
 

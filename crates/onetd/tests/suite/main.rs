@@ -1,6 +1,9 @@
 //! The whole suite over HTTP, one file a subject, on both databases.
 #![allow(missing_docs, reason = "tests are named for what they show")]
-#![allow(clippy::unwrap_used, reason = "a test that finds nothing to unwrap has failed")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that finds nothing to unwrap has failed"
+)]
 
 mod answers;
 mod authorization;
