@@ -17,16 +17,25 @@ use crate::client::Connection;
 pub(crate) struct Outcome {
     /// Answers a second.
     pub(crate) rate: f64,
+    /// Answers altogether, the unmeasured ones too.
+    pub(crate) answers: u32,
+    /// Microseconds that the server's process worked for an answer, where it was looked at.
+    pub(crate) effort: f64,
     /// Waiting times in microseconds, from the shortest.
     waits: Vec<u32>,
 }
 
 impl Outcome {
-    fn new(mut waits: Vec<u32>, time: Duration) -> Self {
+    fn new(mut waits: Vec<u32>, answers: u32, time: Duration) -> Self {
         waits.sort_unstable();
         #[expect(clippy::cast_precision_loss, reason = "answers of some seconds, not 2^52")]
         let rate = waits.len() as f64 / time.as_secs_f64();
-        Self { rate, waits }
+        Self {
+            rate,
+            answers,
+            effort: f64::NAN,
+            waits,
+        }
     }
 
     /// The waiting time in milliseconds that `share` of the answers did not exceed.
@@ -67,11 +76,11 @@ pub(crate) async fn storm(
     let next = Rc::new(std::cell::RefCell::new(next));
     let begun = Instant::now() + span.warm_up;
     let end = begun + span.measured;
-    let stop = Rc::new(Cell::new(false));
+    let (stop, answers) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
     let local = LocalSet::new();
     let tasks: Vec<_> = (0..clients)
         .map(|_| {
-            let (next, stop) = (Rc::clone(&next), Rc::clone(&stop));
+            let (next, stop, answers) = (Rc::clone(&next), Rc::clone(&stop), Rc::clone(&answers));
             local.spawn_local(async move {
                 let mut connection = Connection::open(address).await?;
                 let mut waits = Vec::with_capacity(1 << 14);
@@ -87,6 +96,7 @@ pub(crate) async fn storm(
                         let body = String::from_utf8_lossy(connection.body()).into_owned();
                         bail!("{status} instead of 200: {body}");
                     }
+                    answers.set(answers.get() + 1);
                     if answered >= end {
                         break;
                     }
@@ -105,7 +115,7 @@ pub(crate) async fn storm(
             for task in tasks {
                 waits.extend(task.await??);
             }
-            Ok(Outcome::new(waits, span.measured))
+            Ok(Outcome::new(waits, answers.get(), span.measured))
         })
         .await
 }
@@ -132,7 +142,8 @@ pub(crate) async fn sequence(
             );
         }
     }
-    Ok(Outcome::new(waits, started.elapsed()))
+    let answers = u32::try_from(count)?;
+    Ok(Outcome::new(waits, answers, started.elapsed()))
 }
 
 #[cfg(test)]
@@ -143,6 +154,7 @@ mod tests {
     fn percentiles_count_from_the_shortest_wait() {
         let outcome = Outcome::new(
             (1..=1000).rev().map(|n| n * 1000).collect(),
+            1000,
             Duration::from_secs(2),
         );
         assert!((outcome.rate - 500.0).abs() < 1e-9);

@@ -251,11 +251,6 @@ mod tests {
             kind: UUID,
             bytes: Some(vec![n; 16]),
         };
-        let head = [1, 0, UUID, 1, 1, 16].map(u32::to_be_bytes).concat();
-        let list = |n: u8| Value {
-            kind: UUIDS,
-            bytes: Some([&head[..], &[n; 16]].concat()),
-        };
         let text = |text: &str| Value {
             kind: TEXT,
             bytes: Some(text.as_bytes().to_vec()),
@@ -267,6 +262,7 @@ mod tests {
         let statement = |sql: &str, values| Statement {
             sql: sql.to_owned(),
             values,
+            once: false,
         };
         vec![
             statement("BEGIN", vec![]),

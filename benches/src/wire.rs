@@ -18,6 +18,8 @@ use anyhow::{Context, Result};
 pub(crate) struct Statement {
     pub(crate) sql: String,
     pub(crate) values: Vec<Value>,
+    /// Whether it was prepared for this one time, not kept.
+    pub(crate) once: bool,
 }
 
 /// A parameter: the number of its type, and its bytes in the binary format.
@@ -132,6 +134,7 @@ impl Listener {
                 return Ok(Some(Statement {
                     sql: body.text()?,
                     values: Vec::new(),
+                    once: false,
                 }));
             }
             b'P' => {
@@ -166,6 +169,7 @@ impl Listener {
                     portal,
                     Statement {
                         sql: sql.clone(),
+                        once: name.is_empty(),
                         values,
                     },
                 );
@@ -256,14 +260,16 @@ mod tests {
             heard[0],
             Statement {
                 sql: "BEGIN".to_owned(),
-                values: Vec::new()
+                values: Vec::new(),
+                once: false
             }
         );
         assert_eq!(
             heard[1],
             Statement {
                 sql: "SELECT $1, $2".to_owned(),
-                values
+                values,
+                once: false
             }
         );
         assert_eq!(heard.len(), 2);

@@ -54,22 +54,30 @@ pub(crate) async fn count(plan: &Plan, installation: &Installation, relay: &Rela
         let ends = statements
             .iter()
             .filter(|statement| ["BEGIN", "COMMIT"].contains(&statement.sql.as_str()));
+        let once = statements.iter().filter(|statement| statement.once);
         [
             (*name).to_owned(),
             statements.len().to_string(),
             ends.count().to_string(),
+            once.count().to_string(),
         ]
     });
     report::table(
         "Statements an operation (PostgreSQL)",
-        ["operation", "statements", "of them BEGIN, COMMIT"],
+        [
+            "operation",
+            "statements",
+            "of them BEGIN, COMMIT",
+            "prepared anew each time",
+        ],
         counted,
     );
     println!();
     for (name, heard) in rows {
         println!("`{name}`:");
         for statement in &heard[0].statements {
-            println!("- `{}`", summary(&statement.sql));
+            let once = if statement.once { ", prepared anew" } else { "" };
+            println!("- `{}`{once}", summary(&statement.sql));
         }
     }
     let heard = |sample: &'_ Sample<'_>| -> (String, String) {

@@ -41,10 +41,6 @@ impl Subject {
     }
 
     async fn round(&mut self, plan: &Plan, round: usize) -> Result<()> {
-        let span = Span {
-            warm_up: plan.warm_up,
-            measured: plan.measured,
-        };
         report::step(format!("round {}: PUT on {}", round + 1, self.name));
         let tenant = Rc::clone(&self.tenant);
         let mut serial = 0_u64;
@@ -52,17 +48,29 @@ impl Subject {
             serial += 1;
             tenant.put(request, tenant.any(), &format!("round-{round}-{serial}"));
         };
-        self.puts
-            .push(storm(self.running.address, plan.clients, span, put).await?);
+        let outcome = self.storm(plan, put).await?;
+        self.puts.push(outcome);
         report::step(format!("round {}: GET on {}", round + 1, self.name));
         let tenant = Rc::clone(&self.tenant);
         let get = move |request: &mut Vec<u8>| tenant.get(request, tenant.any());
-        self.gets
-            .push(storm(self.running.address, plan.clients, span, get).await?);
+        let outcome = self.storm(plan, get).await?;
+        self.gets.push(outcome);
         Ok(())
     }
 
-    fn rows(&self) -> [[String; 7]; 2] {
+    async fn storm(&self, plan: &Plan, next: impl FnMut(&mut Vec<u8>) + 'static) -> Result<Outcome> {
+        let span = Span {
+            warm_up: plan.warm_up,
+            measured: plan.measured,
+        };
+        let before = self.running.processor_time()?;
+        let mut outcome = storm(self.running.address, plan.clients, span, next).await?;
+        let worked = self.running.processor_time()? - before;
+        outcome.effort = worked.as_secs_f64() * 1e6 / f64::from(outcome.answers.max(1));
+        Ok(outcome)
+    }
+
+    fn rows(&self) -> [[String; 8]; 2] {
         let row = |what: &str, outcomes: &[Outcome]| {
             let middle = |part: fn(&Outcome) -> f64| figure(median_of(outcomes, part));
             [
@@ -72,6 +80,7 @@ impl Subject {
                 middle(|outcome| outcome.percentile(0.9)),
                 middle(|outcome| outcome.percentile(0.99)),
                 middle(|outcome| outcome.percentile(1.0)),
+                middle(|outcome| outcome.effort),
                 by_round(outcomes.iter().map(|outcome| outcome.rate)),
             ]
         };
@@ -137,6 +146,7 @@ pub(crate) async fn run(
             none(),
             none(),
             none(),
+            none(),
             by_round(rates.into_iter()),
         ]);
     }
@@ -152,6 +162,7 @@ pub(crate) async fn run(
         "p90 ms",
         "p99 ms",
         "longest ms",
+        "onetd µs/request",
         "requests/s by round",
     ];
     report::table(&title, heads, rows);

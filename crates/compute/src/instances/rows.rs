@@ -226,6 +226,29 @@ pub(crate) fn volumes_of(
     Ok(by_instance(rows, |row| row.instance_id))
 }
 
+/// The addresses and the volumes of one instance, in the same order: by statements that stay prepared, which a list
+/// of ids is not.
+pub(crate) fn parts_of(
+    conn: &mut Conn,
+    instance: Id<InstanceKind>,
+) -> Result<(Vec<AddressRow>, Vec<VolumeRow>), StoreError> {
+    let addresses = ip_addresses::table
+        .filter(ip_addresses::instance_id.eq(Some(instance)))
+        .order((
+            ip_addresses::interface,
+            ip_addresses::is_primary.desc(),
+            ip_addresses::id,
+        ))
+        .select(AddressRow::as_select())
+        .load(conn)?;
+    let volumes = volumes::table
+        .filter(volumes::instance_id.eq(Some(instance)))
+        .order((volumes::disk_name, volumes::id))
+        .select(VolumeRow::as_select())
+        .load(conn)?;
+    Ok((addresses, volumes))
+}
+
 fn by_instance<R>(
     rows: Vec<R>,
     instance: impl Fn(&R) -> Option<Id<InstanceKind>>,

@@ -13,7 +13,10 @@ use kernel::{
 
 use super::{
     api::{IPAddress, Instance, InstanceKind, InstanceStateSync, VolumeSummary},
-    rows::{AddressRow, Found, InstanceRow, StateRow, VolumeRow, addresses_of, find, find_many, volumes_of},
+    rows::{
+        AddressRow, Found, InstanceRow, StateRow, VolumeRow, addresses_of, find, find_many, parts_of,
+        volumes_of,
+    },
 };
 use crate::{catalogue::Catalogue, vpcs::api::Vpc};
 
@@ -40,9 +43,7 @@ pub(super) fn complete(
     catalogue: &Catalogue,
     found: Found,
 ) -> ApiResult<Versioned<Instance>> {
-    let id = found.0.id;
-    let addresses = addresses_of(conn, &[id])?.remove(&id).unwrap_or_default();
-    let volumes = volumes_of(conn, &[id])?.remove(&id).unwrap_or_default();
+    let (addresses, volumes) = parts_of(conn, found.0.id)?;
     let version = found.0.version;
     Ok(Versioned {
         version,
