@@ -251,6 +251,11 @@ mod tests {
             kind: UUID,
             bytes: Some(vec![n; 16]),
         };
+        let head = [1, 0, UUID, 1, 1, 16].map(u32::to_be_bytes).concat();
+        let list = |n: u8| Value {
+            kind: UUIDS,
+            bytes: Some([&head[..], &[n; 16]].concat()),
+        };
         let text = |text: &str| Value {
             kind: TEXT,
             bytes: Some(text.as_bytes().to_vec()),
@@ -267,8 +272,8 @@ mod tests {
         vec![
             statement("BEGIN", vec![]),
             statement(
-                "SELECT '$1' FROM a WHERE p = $1 AND i IN ($2)",
-                vec![id(100 + n), id(n)],
+                "SELECT '$1' FROM a WHERE p = $1 AND i = ANY($2)",
+                vec![id(100 + n), list(n)],
             ),
             statement(
                 "UPDATE a SET \"name\" = $1, \"c_id\" = $2, \"version\" = $3 WHERE (\"a\".\"version\" = $4)",
