@@ -17,6 +17,7 @@ const ACCEPTED: &[&str] = &[
     "CDLA-Permissive-2.0",
     "ISC",
     "MIT",
+    "MIT-0",
     "MPL-2.0",
     "OpenSSL",
     "PostgreSQL",
