@@ -120,6 +120,13 @@ pub fn create_user(tx: &mut Tx<'_>, new: NewUser) -> Result<Id<User>, AccountErr
         last_login: None,
         created: now,
         modified: now,
+        pending_email: None,
+        default_organization_id: None,
+        default_project_id: None,
+        mfa_default: None,
+        picture_id: None,
+        deletion_at: None,
+        deleted_at: None,
     };
     let made = diesel::insert_into(users::table).values(&row).execute(tx.conn());
     match made.map_err(StoreError::from) {

@@ -11,16 +11,20 @@ mod audit_logs;
 mod auth;
 pub mod counters;
 pub mod credentials;
+mod device;
+mod letters;
+mod mfa;
 mod organizations;
 pub mod passwords;
 mod projects;
 pub mod schema;
 pub mod secrets;
+mod security;
 mod state;
 mod tokens;
 mod users;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kernel::{
     App,
@@ -59,4 +63,28 @@ pub(crate) fn login_only(caller: &Caller) -> ApiResult<()> {
     } else {
         Err(ApiError::forbidden())
     }
+}
+
+/// Lets logins pass whose user has proved who they are a short while ago: for changes of credentials
+/// (`x-requires-recent-auth` in the document).
+pub(crate) fn recent_login_only(identity: &Identity, caller: &Caller) -> ApiResult<()> {
+    login_only(caller)?;
+    if is_recent_login(identity, caller) {
+        return Ok(());
+    }
+    let detail = "Confirm your identity first: this needs a recent login or `reauthenticate`.";
+    Err(ApiError::new(
+        http::StatusCode::FORBIDDEN,
+        "reauthentication_required",
+        detail,
+    ))
+}
+
+/// Whether the caller has logged in or confirmed their identity within `auth.recent_minutes`.
+pub(crate) fn is_recent_login(identity: &Identity, caller: &Caller) -> bool {
+    let window = Duration::from_secs(identity.settings().recent_minutes.saturating_mul(60));
+    let now = identity.clock().now();
+    caller
+        .authenticated_at
+        .is_some_and(|then| now.since(then) < window)
 }

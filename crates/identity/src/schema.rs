@@ -34,6 +34,13 @@ diesel::table! {
         last_login -> Nullable<Moment>,
         created -> Moment,
         modified -> Moment,
+        pending_email -> Nullable<Text>,
+        default_organization_id -> Nullable<Uuid>,
+        default_project_id -> Nullable<Uuid>,
+        mfa_default -> Nullable<Text>,
+        picture_id -> Nullable<Uuid>,
+        deletion_at -> Nullable<Moment>,
+        deleted_at -> Nullable<Moment>,
     }
 }
 
@@ -134,6 +141,13 @@ diesel::table! {
         user_agent -> Text,
         created -> Moment,
         modified -> Moment,
+        auth_method -> Nullable<Text>,
+        mfa_method -> Nullable<Text>,
+        authenticated_at -> Nullable<Moment>,
+        trusted_device_id -> Nullable<Uuid>,
+        allowed_ips -> Text,
+        previous_hash -> Nullable<Text>,
+        previous_until -> Nullable<Moment>,
     }
 }
 
@@ -150,12 +164,174 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Integer, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    challenges (id) {
+        id -> Uuid,
+        purpose -> Text,
+        user_id -> Nullable<Uuid>,
+        email_key -> Nullable<Text>,
+        token_hash -> Nullable<Text>,
+        code_hash -> Nullable<Text>,
+        attempts -> Integer,
+        payload -> Text,
+        expires_at -> Moment,
+        used_at -> Nullable<Moment>,
+        created -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    security_events (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        event -> Text,
+        ip_address -> Nullable<Text>,
+        user_agent -> Text,
+        session_id -> Nullable<Uuid>,
+        metadata -> Text,
+        created -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    mfa_methods (user_id, method) {
+        user_id -> Uuid,
+        method -> Text,
+        enabled_at -> Nullable<Moment>,
+        secret -> Nullable<Text>,
+        last_step -> BigInt,
+        pending_until -> Nullable<Moment>,
+        last_used_at -> Nullable<Moment>,
+        created -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    recovery_codes (code_hash) {
+        code_hash -> Text,
+        user_id -> Uuid,
+        used_at -> Nullable<Moment>,
+        created -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    webauthn_credentials (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        name -> Text,
+        credential_id -> Text,
+        credential -> Text,
+        aaguid -> Nullable<Uuid>,
+        transports -> Text,
+        is_passkey -> Bool,
+        is_backed_up -> Bool,
+        last_used_at -> Nullable<Moment>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    trusted_devices (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        token_hash -> Text,
+        name -> Text,
+        user_agent -> Text,
+        ip_address -> Text,
+        last_used_at -> Nullable<Moment>,
+        expires_at -> Moment,
+        created -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    oauth_connections (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        provider -> Text,
+        issuer -> Text,
+        subject -> Text,
+        email -> Nullable<Text>,
+        display_name -> Nullable<Text>,
+        last_used_at -> Nullable<Moment>,
+        created -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    notification_preferences (user_id) {
+        user_id -> Uuid,
+        email_enabled -> Bool,
+        digest -> Text,
+        preferences -> Text,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::Text;
+    use kernel::store::sql::{Moment, Uuid};
+
+    user_pictures (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        media_type -> Text,
+        data -> Text,
+        created -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable};
+    use kernel::store::sql::Moment;
+
+    signing_keys (generation) {
+        generation -> BigInt,
+        created -> Moment,
+        retired_at -> Nullable<Moment>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
+    challenges,
     credentials,
     memberships,
+    mfa_methods,
+    oauth_connections,
     organizations,
     project_members,
     projects,
+    recovery_codes,
     refresh_tokens,
+    security_events,
+    trusted_devices,
+    user_pictures,
     users,
+    webauthn_credentials,
 );

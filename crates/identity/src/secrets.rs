@@ -117,6 +117,16 @@ pub(crate) fn new_refresh_token() -> String {
     format!("{REFRESH_PREFIX}{}", random_text(REFRESH_RANDOM))
 }
 
+/// A fresh token for a link, a login's second step, or a remembered device: 238 bits of randomness.
+pub(crate) fn new_challenge_token() -> String {
+    random_text(KEY_RANDOM)
+}
+
+/// A fresh code for people to type: six digits.
+pub(crate) fn new_code() -> String {
+    format!("{:06}", rand::rng().random_range(0..1_000_000))
+}
+
 /// Letters and digits from the thread's generator, a CSPRNG seeded by the operating system.
 fn random_text(length: usize) -> String {
     rand::rng()

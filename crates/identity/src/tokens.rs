@@ -52,6 +52,17 @@ pub(crate) struct Claims {
     amr: Vec<String>,
 }
 
+/// Whom an access token is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Issued {
+    /// The user.
+    pub(crate) user: Id<User>,
+    /// The session.
+    pub(crate) session: Id<Credential>,
+    /// The claim `amr`.
+    pub(crate) methods: Vec<&'static str>,
+}
+
 /// Signs access tokens and checks them.
 pub(crate) struct Tokens {
     signing: EncodingKey,
@@ -99,23 +110,17 @@ impl Tokens {
     }
 
     /// A token of a session, good from `now` to `end`.
-    pub(crate) fn issue(
-        &self,
-        user: Id<User>,
-        session: Id<Credential>,
-        now: Time,
-        end: Time,
-    ) -> Result<String, JwtError> {
+    pub(crate) fn issue(&self, issued: &Issued, now: Time, end: Time) -> Result<String, JwtError> {
         let claims = Claims {
-            sub: user,
-            sid: session,
+            sub: issued.user,
+            sid: issued.session,
             jti: Id::new(),
             iat: now.seconds(),
             nbf: now.seconds(),
             exp: end.seconds(),
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
-            amr: vec!["pwd".to_owned()],
+            amr: issued.methods.iter().map(|method| (*method).to_owned()).collect(),
         };
         jsonwebtoken::encode(&self.header, &claims, &self.signing)
     }
@@ -174,6 +179,14 @@ mod tests {
         Tokens::new(&Secrets::derive(master.as_bytes()), settings).unwrap()
     }
 
+    fn issued() -> Issued {
+        Issued {
+            user: Id::new(),
+            session: Id::new(),
+            methods: vec!["pwd"],
+        }
+    }
+
     const NOW: Time = Time::from_micros(1_800_000_000_000_000);
     const END: Time = Time::from_micros(1_800_000_900_000_000);
 
@@ -184,14 +197,14 @@ mod tests {
     #[test]
     fn a_token_holds_until_its_end() {
         let tokens = tokens("a", &settings());
-        let (user, session) = (Id::new(), Id::new());
-        let token = tokens.issue(user, session, NOW, END).unwrap();
+        let issued = issued();
+        let token = tokens.issue(&issued, NOW, END).unwrap();
         // Twice: once checked, once remembered.
         for _ in 0..2 {
             let claims = tokens.read(&token, NOW).unwrap();
             assert_eq!(
                 (claims.sub, claims.sid, claims.exp),
-                (user, session, END.seconds())
+                (issued.user, issued.session, END.seconds())
             );
         }
         assert!(tokens.read(&token, END - Duration::from_secs(1)).is_ok());
@@ -201,7 +214,7 @@ mod tests {
     #[test]
     fn a_token_from_the_future_does_not_hold_yet() {
         let tokens = tokens("a", &settings());
-        let token = tokens.issue(Id::new(), Id::new(), NOW, END).unwrap();
+        let token = tokens.issue(&issued(), NOW, END).unwrap();
         assert!(tokens.read(&token, NOW - Duration::from_secs(2)).is_ok());
         assert_eq!(
             detail(tokens.read(&token, NOW - Duration::from_secs(3))),
@@ -213,7 +226,7 @@ mod tests {
     fn other_keys_issuers_and_audiences_are_refused() {
         let ours = settings();
         let reader = tokens("a", &ours);
-        let issue = |tokens: &Tokens| tokens.issue(Id::new(), Id::new(), NOW, END).unwrap();
+        let issue = |tokens: &Tokens| tokens.issue(&issued(), NOW, END).unwrap();
         assert_eq!(
             detail(reader.read(&issue(&tokens("b", &ours)), NOW)),
             INVALID.detail
@@ -239,7 +252,7 @@ mod tests {
     #[test]
     fn other_types_and_algorithms_are_refused() {
         let tokens = tokens("a", &settings());
-        let good = tokens.issue(Id::new(), Id::new(), NOW, END).unwrap();
+        let good = tokens.issue(&issued(), NOW, END).unwrap();
         let [_, body, signature] = good.split('.').collect::<Vec<_>>()[..] else {
             panic!("three parts")
         };

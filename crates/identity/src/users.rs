@@ -4,13 +4,13 @@ use diesel::{
     ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable,
 };
 use kernel::{
-    access::{ActorType, Caller, Credential, User},
-    id::Id,
+    access::{ActorType, Caller, Credential, Organization, Project, User},
+    id::{Any, Id},
     store::{Conn, StoreError},
     time::Time,
 };
 
-use crate::{access::display_name, schema::users};
+use crate::{access::display_name, auth::MfaMethod, schema::users};
 
 kernel::words! {
     /// Language of mails and console
@@ -44,6 +44,13 @@ pub(crate) struct UserRow {
     pub(crate) last_login: Option<Time>,
     pub(crate) created: Time,
     pub(crate) modified: Time,
+    pub(crate) pending_email: Option<String>,
+    pub(crate) default_organization_id: Option<Id<Organization>>,
+    pub(crate) default_project_id: Option<Id<Project>>,
+    pub(crate) mfa_default: Option<MfaMethod>,
+    pub(crate) picture_id: Option<Id<Any>>,
+    pub(crate) deletion_at: Option<Time>,
+    pub(crate) deleted_at: Option<Time>,
 }
 
 impl UserRow {
@@ -67,6 +74,7 @@ impl UserRow {
             organization: None,
             project: None,
             expires_at: None,
+            authenticated_at: None,
         }
     }
 }
@@ -80,4 +88,9 @@ pub(crate) fn email_key(email: &str) -> String {
 pub(crate) fn find_by_email(conn: &mut Conn, email_key: &str) -> Result<Option<UserRow>, StoreError> {
     let row = users::table.filter(users::email_key.eq(email_key));
     Ok(row.first(conn).optional()?)
+}
+
+/// A user that surely exists: the owner of a credential.
+pub(crate) fn find(conn: &mut Conn, id: Id<User>) -> Result<UserRow, StoreError> {
+    Ok(users::table.find(id).first(conn)?)
 }

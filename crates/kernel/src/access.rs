@@ -161,6 +161,8 @@ pub struct Caller {
     pub project: Option<Id<Project>>,
     /// When the access token or key ends.
     pub expires_at: Option<Time>,
+    /// When the user last proved who they are in this session; `None` for keys and tokens.
+    pub authenticated_at: Option<Time>,
 }
 
 impl Caller {

@@ -52,6 +52,18 @@ pub struct Server {
     pub metrics_token: Secret,
 }
 
+impl Server {
+    /// The address of this installation without a slash at its end, for links in answers and mails. Without a setting
+    /// it is where onetd listens, which is right on one machine.
+    pub fn base_url(&self) -> String {
+        if self.public_url.is_empty() {
+            format!("http://{}", self.listen)
+        } else {
+            self.public_url.trim_end_matches('/').to_owned()
+        }
+    }
+}
+
 /// `[log]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,11 +123,48 @@ pub struct Auth {
     pub access_minutes: u64,
     pub refresh_hours: u64,
     pub refresh_remember_days: u64,
+    pub registration: Registration,
+    pub email_verification: bool,
+    pub password_login: bool,
+    pub passwordless: Vec<Passwordless>,
+    pub console_url: String,
+    pub redirect_uris: Vec<String>,
+    pub terms_url: String,
+    pub privacy_url: String,
+    pub verification_hours: u64,
+    pub reset_minutes: u64,
+    pub code_minutes: u64,
+    pub recent_minutes: u64,
+    pub trusted_device_days: u64,
+    pub deletion_grace_days: u64,
+    pub mail_pause_seconds: u64,
     pub argon2_memory_kib: u32,
     pub argon2_passes: u32,
     pub argon2_lanes: u32,
     pub hashing_concurrency: usize,
     pub hashing_queue: usize,
+}
+
+/// Who may create an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Anyone.
+    Open,
+    /// Whoever has an invitation to an organization.
+    Invited,
+    /// Nobody: operators make accounts.
+    Closed,
+}
+
+/// How one logs in without a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Passwordless {
+    /// A mailed code of six digits.
+    Code,
+    /// A mailed link.
+    MagicLink,
 }
 
 /// `[tasks]`

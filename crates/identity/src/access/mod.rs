@@ -11,9 +11,9 @@ use kernel::{
         Access, ActorType, AuthFault, Bearer, Caller, Credential, INVALID, Later, Organization, Project,
         Reach,
     },
-    config::{Auth, Config},
-    http::ApiResult,
-    id::Id,
+    config::{Auth, Config, Network},
+    http::{ApiError, ApiResult},
+    id::{AnyId, Id},
     store::{Store, StoreError},
     time::{Clock, Time},
 };
@@ -63,6 +63,7 @@ struct Inner {
     passwords: Passwords,
     throttle: Throttle,
     settings: Auth,
+    base_url: String,
     /// Ids by the numbers of older clients: they never change.
     organizations: Cache<i64, Id<Organization>>,
     projects: Cache<i64, Id<Project>>,
@@ -97,6 +98,7 @@ impl Identity {
                 config.limits.login_failures_per_address,
             ),
             settings: config.auth.clone(),
+            base_url: config.server.base_url(),
             organizations: Cache::new(REMEMBERED_NUMBERS),
             projects: Cache::new(REMEMBERED_NUMBERS),
             used: Cache::new(REMEMBERED_KEYS),
@@ -129,6 +131,22 @@ impl Identity {
         &self.0.throttle
     }
 
+    /// Where a user's picture is served.
+    pub(crate) fn picture_url(&self, id: AnyId) -> String {
+        format!("{}/media/pictures/{id}", self.0.base_url)
+    }
+
+    /// Where a link in a mail leads: a page of the console, or of onetd itself where there is none.
+    pub(crate) fn account_url(&self, page: &str) -> String {
+        let console = self.0.settings.console_url.trim_end_matches('/');
+        let base = if console.is_empty() {
+            &self.0.base_url
+        } else {
+            console
+        };
+        format!("{base}/account/{page}")
+    }
+
     pub(crate) fn settings(&self) -> &Auth {
         &self.0.settings
     }
@@ -154,6 +172,7 @@ impl Identity {
             .filter(|(credential, user, _)| holds(credential, user, now))
             .ok_or(INVALID)?;
         if matches!(bearer, Bearer::Secret { .. }) {
+            check_address(&found.0, address)?;
             self.note_use(&found.0, address, now);
         }
         Ok(found)
@@ -270,6 +289,22 @@ impl Access for Identity {
     }
 }
 
+/// A key that is limited to some addresses is refused from others. A list that can't be read lets nobody in.
+fn check_address(key: &CredentialFacts, address: IpAddr) -> ApiResult<()> {
+    if key.allowed_ips.as_str() == "[]" {
+        return Ok(());
+    }
+    let allowed: Vec<Network> = key.allowed_ips.read().unwrap_or_default();
+    if allowed.iter().any(|network| network.contains(address)) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        http::StatusCode::FORBIDDEN,
+        "address_not_allowed",
+        "This key may not be used from your address.",
+    ))
+}
+
 /// Whether a credential may still be used.
 fn holds(credential: &CredentialFacts, user: &UserFacts, now: Time) -> bool {
     let has_ended = credential.expires_at.is_some_and(|end| end <= now);
@@ -298,6 +333,7 @@ fn caller(bearer: &Bearer, credential: CredentialFacts, user: UserFacts) -> Call
         organization: credential.organization_id,
         project: credential.project_id,
         expires_at,
+        authenticated_at: credential.authenticated_at,
     }
 }
 

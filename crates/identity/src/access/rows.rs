@@ -30,6 +30,8 @@ pub(super) struct CredentialFacts {
     pub(super) expires_at: Option<Time>,
     pub(super) revoked_at: Option<Time>,
     pub(super) last_used_at: Option<Time>,
+    pub(super) authenticated_at: Option<Time>,
+    pub(super) allowed_ips: JsonText,
 }
 
 /// Its user, likewise.

@@ -1,6 +1,9 @@
 //! What goes over the wire.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use kernel::{
     access::{CredentialId, OrganizationId, ProjectId, Role, UserId},
@@ -17,33 +20,8 @@ use utoipa::{
     },
 };
 
-use crate::users::{Language, UserRow};
-
-kernel::words! {
-    /// How a second factor is given
-    pub enum MfaMethod {
-        /// Authenticator app
-        Totp = "totp",
-        /// Code by mail
-        Email = "email",
-        /// Security key or passkey
-        Webauthn = "webauthn",
-    }
-}
-
-kernel::words! {
-    /// How a login can be completed
-    pub enum MfaStep {
-        /// Authenticator app
-        Totp = "totp",
-        /// Code by mail
-        Email = "email",
-        /// Security key or passkey
-        Webauthn = "webauthn",
-        /// Recovery code
-        RecoveryCode = "recovery_code",
-    }
-}
+use super::methods::{MfaMethod, MfaStep};
+use crate::users::Language;
 
 /// Error body of the authentication endpoints.
 #[derive(Debug, Serialize, ToSchema)]
@@ -91,9 +69,9 @@ pub(super) struct Login {
     #[schema(default = false)]
     pub(super) remember_me: bool,
     /// Token handed out when a device was remembered; skips the second factor on it.
-    #[serde(default, rename = "trusted_device_token")]
+    #[serde(default)]
     #[schema(value_type = String, required = false, max_length = 255, write_only)]
-    pub(super) _trusted_device_token: Option<String>,
+    pub(super) trusted_device_token: Option<String>,
 }
 
 impl Body for Login {
@@ -101,40 +79,40 @@ impl Body for Login {
 }
 
 /// Outcome of any login step (password, passwordless, OAuth, passkey, MFA).
-#[derive(Serialize, ToSchema)]
-pub(super) struct LoginResponse {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LoginResponse {
     /// When true only the `mfa_*` fields are filled; finish with the MFA verify endpoint.
-    pub(super) mfa_required: bool,
+    pub(crate) mfa_required: bool,
     /// Access JWT.
     #[schema(required)]
-    pub(super) access: Option<String>,
+    pub(crate) access: Option<String>,
     /// Refresh token.
     #[schema(required)]
-    pub(super) refresh: Option<String>,
+    pub(crate) refresh: Option<String>,
     /// Always `Bearer`.
     #[schema(required)]
-    pub(super) token_type: Option<&'static str>,
+    pub(crate) token_type: Option<&'static str>,
     /// Lifetime of the access token in seconds.
     #[schema(required, value_type = Option<Whole>)]
-    pub(super) expires_in: Option<u64>,
+    pub(crate) expires_in: Option<u64>,
     /// Lifetime of the refresh token in seconds.
     #[schema(required, value_type = Option<Whole>)]
-    pub(super) refresh_expires_in: Option<u64>,
+    pub(crate) refresh_expires_in: Option<u64>,
     #[schema(required)]
-    pub(super) session_id: Option<CredentialId>,
+    pub(crate) session_id: Option<CredentialId>,
     #[schema(required)]
-    pub(super) user: Option<User>,
+    pub(crate) user: Option<User>,
     /// Short-lived token that stands for the passed first factor.
     #[schema(required)]
-    pub(super) mfa_token: Option<String>,
-    pub(super) mfa_methods: Vec<MfaStep>,
+    pub(crate) mfa_token: Option<String>,
+    pub(crate) mfa_methods: Vec<MfaStep>,
     #[schema(required)]
-    pub(super) mfa_default_method: Option<MfaMethod>,
+    pub(crate) mfa_default_method: Option<MfaMethod>,
     /// Lifetime of `mfa_token` in seconds.
     #[schema(required, value_type = Option<Whole>)]
-    pub(super) mfa_expires_in: Option<u64>,
+    pub(crate) mfa_expires_in: Option<u64>,
     /// Returned once when the caller asked to remember the device.
-    pub(super) trusted_device_token: Option<String>,
+    pub(crate) trusted_device_token: Option<String>,
 }
 
 impl LoginResponse {
@@ -163,114 +141,86 @@ impl LoginResponse {
             trusted_device_token: None,
         }
     }
+
+    /// A login that lacks its second factor.
+    pub(super) fn second_factor(
+        token: String,
+        methods: Vec<MfaStep>,
+        default: Option<MfaMethod>,
+        lifetime: Duration,
+    ) -> Self {
+        Self {
+            mfa_required: true,
+            access: None,
+            refresh: None,
+            token_type: None,
+            expires_in: None,
+            refresh_expires_in: None,
+            session_id: None,
+            user: None,
+            mfa_token: Some(token),
+            mfa_methods: methods,
+            mfa_default_method: default,
+            mfa_expires_in: Some(lifetime.as_secs()),
+            trusted_device_token: None,
+        }
+    }
 }
 
 /// A user's own account.
-#[derive(Serialize, ToSchema)]
-pub(super) struct User {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct User {
     #[schema(read_only)]
-    id: UserId,
+    pub(crate) id: UserId,
     #[schema(read_only, value_type = Whole)]
-    legacy_id: i64,
+    pub(crate) legacy_id: i64,
     #[schema(read_only, format = "email", max_length = 254)]
-    email: String,
+    pub(crate) email: String,
     #[schema(read_only)]
-    email_verified: bool,
+    pub(crate) email_verified: bool,
     /// Address waiting for confirmation.
     #[schema(required, read_only, format = "email", max_length = 254)]
-    pending_email: Option<String>,
+    pub(crate) pending_email: Option<String>,
     #[schema(max_length = 150)]
-    first_name: String,
+    pub(crate) first_name: String,
     #[schema(max_length = 150)]
-    last_name: String,
+    pub(crate) last_name: String,
     #[schema(required = false, max_length = 20)]
-    phone: String,
+    pub(crate) phone: String,
     #[schema(required = false, max_length = 255)]
-    company_name: String,
+    pub(crate) company_name: String,
     #[schema(required = false)]
-    language: Language,
+    pub(crate) language: Language,
     /// IANA time zone name.
     #[schema(required = false, max_length = 64)]
-    timezone: String,
+    pub(crate) timezone: String,
     /// First and last name joined.
     #[schema(required, read_only)]
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     #[schema(required, read_only, format = "uri")]
-    picture: Option<String>,
-    default_organization_id: Option<OrganizationId>,
-    default_project_id: Option<ProjectId>,
+    pub(crate) picture: Option<String>,
+    pub(crate) default_organization_id: Option<OrganizationId>,
+    pub(crate) default_project_id: Option<ProjectId>,
     /// False for accounts that only use OAuth, passkeys or passwordless login.
     #[schema(read_only)]
-    has_password: bool,
+    pub(crate) has_password: bool,
     #[schema(read_only)]
-    mfa_enabled: bool,
+    pub(crate) mfa_enabled: bool,
     #[schema(read_only)]
-    mfa_methods: Vec<MfaMethod>,
+    pub(crate) mfa_methods: Vec<MfaMethod>,
     #[schema(required = false)]
-    marketing_consent: bool,
+    pub(crate) marketing_consent: bool,
     #[schema(read_only)]
-    is_active: bool,
+    pub(crate) is_active: bool,
     /// Operator of this installation.
     #[schema(read_only)]
-    is_staff: bool,
+    pub(crate) is_staff: bool,
     #[schema(required, read_only)]
-    last_login: Option<Time>,
+    pub(crate) last_login: Option<Time>,
     #[schema(read_only)]
-    created: Time,
+    pub(crate) created: Time,
     #[schema(read_only)]
-    modified: Time,
-}
-
-impl From<UserRow> for User {
-    fn from(row: UserRow) -> Self {
-        let name = row.name();
-        let UserRow {
-            id,
-            legacy_id,
-            email,
-            email_key: _,
-            email_verified,
-            password_hash,
-            first_name,
-            last_name,
-            phone,
-            company_name,
-            language,
-            timezone,
-            marketing_consent,
-            is_active,
-            is_staff,
-            last_login,
-            created,
-            modified,
-        } = row;
-        Self {
-            id,
-            legacy_id,
-            email,
-            email_verified,
-            pending_email: None,
-            first_name,
-            last_name,
-            phone,
-            company_name,
-            language,
-            timezone,
-            name,
-            picture: None,
-            default_organization_id: None,
-            default_project_id: None,
-            has_password: password_hash.is_some(),
-            mfa_enabled: false,
-            mfa_methods: Vec::new(),
-            marketing_consent,
-            is_active,
-            is_staff,
-            last_login,
-            created,
-            modified,
-        }
-    }
+    pub(crate) modified: Time,
 }
 
 /// The body of `logout`.
@@ -350,4 +300,11 @@ fn free_object() -> RefOr<Schema> {
         ))
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
         .into()
+}
+
+/// A confirmation in words.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DetailMessage {
+    /// Human-readable confirmation.
+    pub(crate) detail: String,
 }

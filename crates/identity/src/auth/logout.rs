@@ -6,12 +6,18 @@ use axum::{
 };
 use kernel::{
     access::Authenticated,
-    audit::{AuditStatus, Changes, Event, Origin},
+    audit::Origin,
     http::{Answer, ApiError, ApiResult, Change},
 };
+use serde_json::json;
 
 use super::{AuthError, ValidationError, api::Logout, refresh::refusal, sessions};
-use crate::{login_only, state::Area};
+use crate::{
+    login_only,
+    security::{self, Incident, SecurityEvent},
+    state::Area,
+    users,
+};
 
 /// [Authentication] Log out
 ///
@@ -51,15 +57,6 @@ pub(super) async fn logout(
         .map(|token| identity.secrets().hash_token(token));
     let (own, user) = (caller.credential, caller.user);
     let origin = Origin::caller(&caller, &request);
-    let event = Event {
-        action: "user.logged_out",
-        resource_type: "user",
-        resource_id: user.cast(),
-        resource_name: caller.email.clone(),
-        description: "Logged out".to_owned(),
-        changes: Changes::default(),
-        status: AuditStatus::Success,
-    };
     let ended = change
         .run(&app, &caller, "logout", move |tx, _| {
             let session = match &named {
@@ -70,7 +67,16 @@ pub(super) async fn logout(
                 None => own,
             };
             if sessions::end(tx, session)? {
-                tx.audit(&origin, None, None, &event)?;
+                let user = users::find(tx.conn(), user)?;
+                let incident = Incident {
+                    user: &user,
+                    event: SecurityEvent::Logout,
+                    description: "Logged out",
+                    session: Some(session),
+                    metadata: json!({}),
+                    letter: None,
+                };
+                security::record(tx, &identity, &origin, &incident)?;
             }
             Ok::<_, ApiError>(Answer::empty())
         })

@@ -1,11 +1,9 @@
 //! `refresh_token`: a used-up access token for a new one.
 
-use std::time::Duration;
-
 use axum::{Extension, Json, extract::State};
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use kernel::{
-    access::{Credential, User},
+    access::Credential,
     audit::{AuditStatus, Changes, Event, Origin},
     http::{ApiError, ApiResult, Change, RequestFacts},
     id::Id,
@@ -16,7 +14,8 @@ use kernel::{
 use super::{
     AuthError, ValidationError,
     api::{TokenPair, TokenRefresh},
-    sessions::{self, RefreshRow, SessionFacts},
+    methods::AuthMethod,
+    sessions::{self, Bearing, RefreshRow, SessionFacts},
 };
 use crate::{
     schema::{credentials, refresh_tokens},
@@ -28,12 +27,7 @@ use crate::{
 /// What became of a refresh token.
 enum Rotation {
     /// Its session goes on.
-    Done {
-        user: Id<User>,
-        session: Id<Credential>,
-        now: Time,
-        lifetime: Duration,
-    },
+    Done { session: Bearing, now: Time },
     /// It is unknown, or its time or its session has ended.
     Ended,
     /// It was used before: now its session has ended.
@@ -74,12 +68,7 @@ pub(super) async fn refresh_token(
         .write("refresh_token", move |tx| rotate(tx, &presented, &next, &request))
         .await?;
     match rotation {
-        Rotation::Done {
-            user,
-            session,
-            now,
-            lifetime,
-        } => sessions::pair(&identity, user, session, now, refresh, lifetime).map(Json),
+        Rotation::Done { session, now } => sessions::pair(&identity, &session, now, refresh).map(Json),
         Rotation::Ended | Rotation::Reused => Err(refusal()),
     }
 }
@@ -123,12 +112,15 @@ fn rotate(
         ))
         .execute(tx.conn())?;
     forget_expired(tx, session.id)?;
-    Ok(Rotation::Done {
+    let session = Bearing {
+        id: session.id,
         user: user.id,
-        session: session.id,
-        now,
+        // Sessions of before there was more than one way to log in.
+        method: session.auth_method.unwrap_or(AuthMethod::Password),
+        mfa: session.mfa_method,
         lifetime,
-    })
+    };
+    Ok(Rotation::Done { session, now })
 }
 
 fn is_open(session: &SessionFacts, user: &UserRow, now: Time) -> bool {

@@ -8,18 +8,23 @@ use diesel::{
 };
 use kernel::{
     access::{Credential, User},
-    http::{ApiError, ApiResult},
+    http::{ApiError, ApiResult, RequestFacts},
     id::Id,
     json::JsonText,
     store::{StoreError, Tx, lock},
     time::Time,
 };
 
-use super::api::TokenPair;
+use super::{
+    api::TokenPair,
+    methods::{AuthMethod, MfaStep, references},
+};
 use crate::{
     Identity,
     credentials::CredentialKind,
+    mfa::TrustedDevice,
     schema::{credentials, refresh_tokens, users},
+    tokens::Issued,
     users::UserRow,
 };
 
@@ -34,10 +39,25 @@ pub(super) struct RefreshRow {
     pub(super) created: Time,
 }
 
+/// A session to be opened.
+pub(super) struct NewSession<'a> {
+    pub(super) id: Id<Credential>,
+    pub(super) user: Id<User>,
+    /// From where it is opened.
+    pub(super) request: &'a RequestFacts,
+    /// The first factor.
+    pub(super) method: AuthMethod,
+    /// The second factor, if one was given.
+    pub(super) mfa: Option<MfaStep>,
+    pub(super) trusted_device: Option<Id<TrustedDevice>>,
+    /// How long it lives after the last refresh.
+    pub(super) lifetime: Duration,
+}
+
 /// How a session's row begins.
 #[derive(Insertable)]
 #[diesel(table_name = credentials)]
-struct NewSession<'a> {
+struct SessionRow<'a> {
     id: Id<Credential>,
     kind: CredentialKind,
     user_id: Id<User>,
@@ -46,46 +66,41 @@ struct NewSession<'a> {
     scopes: JsonText,
     expires_at: Time,
     last_used_at: Time,
-    last_used_ip: &'a str,
+    last_used_ip: String,
     user_agent: &'a str,
     created: Time,
     modified: Time,
+    auth_method: AuthMethod,
+    mfa_method: Option<MfaStep>,
+    authenticated_at: Time,
+    trusted_device_id: Option<Id<TrustedDevice>>,
 }
 
-/// From where a session is opened or used.
-pub(super) struct Place {
-    pub(super) address: String,
-    pub(super) user_agent: String,
-}
-
-/// Opens a session that lasts for `lifetime` after the last refresh.
-pub(super) fn open(
-    tx: &mut Tx<'_>,
-    session: Id<Credential>,
-    user: Id<User>,
-    place: &Place,
-    refresh_hash: &str,
-    lifetime: Duration,
-) -> Result<(), StoreError> {
+/// Opens a session. Its user has just proved who they are.
+pub(super) fn open(tx: &mut Tx<'_>, new: &NewSession<'_>, refresh_hash: &str) -> Result<(), StoreError> {
     let now = tx.now();
-    let row = NewSession {
-        id: session,
+    let row = SessionRow {
+        id: new.id,
         kind: CredentialKind::Session,
-        user_id: user,
+        user_id: new.user,
         name: "",
         prefix: "",
         scopes: JsonText::of::<[&str]>(&[]),
-        expires_at: now + lifetime,
+        expires_at: now + new.lifetime,
         last_used_at: now,
-        last_used_ip: &place.address,
-        user_agent: &place.user_agent,
+        last_used_ip: new.request.address.to_string(),
+        user_agent: &new.request.user_agent,
         created: now,
         modified: now,
+        auth_method: new.method,
+        mfa_method: new.mfa,
+        authenticated_at: now,
+        trusted_device_id: new.trusted_device,
     };
     diesel::insert_into(credentials::table)
         .values(&row)
         .execute(tx.conn())?;
-    add_refresh_token(tx, session, refresh_hash, lifetime)
+    add_refresh_token(tx, new.id, refresh_hash, new.lifetime)
 }
 
 pub(super) fn add_refresh_token(
@@ -115,6 +130,8 @@ pub(super) struct SessionFacts {
     pub(super) id: Id<Credential>,
     pub(super) expires_at: Option<Time>,
     pub(super) revoked_at: Option<Time>,
+    pub(super) auth_method: Option<AuthMethod>,
+    pub(super) mfa_method: Option<MfaStep>,
 }
 
 /// A refresh token with its session, which is locked, and its user.
@@ -150,27 +167,76 @@ pub(super) fn end(tx: &mut Tx<'_>, session: Id<Credential>) -> Result<bool, Stor
     Ok(ended > 0)
 }
 
+/// Ends all sessions of a user but one. Returns those that were open.
+pub(super) fn end_others(
+    tx: &mut Tx<'_>,
+    user: Id<User>,
+    kept: Option<Id<Credential>>,
+) -> Result<Vec<Id<Credential>>, StoreError> {
+    let now = tx.now();
+    let query = credentials::table
+        .filter(credentials::user_id.eq(user))
+        .filter(credentials::kind.eq(CredentialKind::Session))
+        .filter(credentials::revoked_at.is_null())
+        .select((credentials::id, credentials::expires_at));
+    let all: Vec<(Id<Credential>, Option<Time>)> = query.load(tx.conn())?;
+    let mut ended = Vec::new();
+    for (id, expires_at) in all {
+        if Some(id) == kept {
+            continue;
+        }
+        if end(tx, id)? && expires_at.is_none_or(|end| end > now) {
+            ended.push(id);
+        }
+    }
+    Ok(ended)
+}
+
+/// A session whose tokens are made.
+pub(super) struct Bearing {
+    pub(super) id: Id<Credential>,
+    pub(super) user: Id<User>,
+    pub(super) method: AuthMethod,
+    pub(super) mfa: Option<MfaStep>,
+    pub(super) lifetime: Duration,
+}
+
+impl From<&NewSession<'_>> for Bearing {
+    fn from(new: &NewSession<'_>) -> Self {
+        Self {
+            id: new.id,
+            user: new.user,
+            method: new.method,
+            mfa: new.mfa,
+            lifetime: new.lifetime,
+        }
+    }
+}
+
 /// The tokens that a client gets: a fresh access token beside the refresh token that was stored at `now`.
 pub(super) fn pair(
     identity: &Identity,
-    user: Id<User>,
-    session: Id<Credential>,
+    session: &Bearing,
     now: Time,
     refresh: String,
-    lifetime: Duration,
 ) -> ApiResult<TokenPair> {
     // An access token may not outlive its session.
     let access_lifetime =
-        Duration::from_secs(identity.settings().access_minutes.saturating_mul(60)).min(lifetime);
+        Duration::from_secs(identity.settings().access_minutes.saturating_mul(60)).min(session.lifetime);
+    let issued = Issued {
+        user: session.user,
+        session: session.id,
+        methods: references(session.method, session.mfa),
+    };
     let access = identity
         .tokens()
-        .issue(user, session, now, now + access_lifetime)
+        .issue(&issued, now, now + access_lifetime)
         .map_err(ApiError::internal)?;
     Ok(TokenPair {
         access,
         refresh,
         token_type: "Bearer",
         expires_in: access_lifetime.as_secs(),
-        refresh_expires_in: lifetime.as_secs(),
+        refresh_expires_in: session.lifetime.as_secs(),
     })
 }
