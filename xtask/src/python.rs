@@ -9,8 +9,13 @@ use anyhow::{Context, Result};
 use crate::run;
 use crate::workspace::Workspace;
 
-/// Reads the OpenAPI document and tries requests that nobody thought of.
-const REQUIREMENTS: &[&str] = &["schemathesis==4.*"];
+const REQUIREMENTS: &[&str] = &[
+    // Reads the OpenAPI document and tries requests that nobody thought of.
+    "schemathesis==4.*",
+    // A mail server, and certificates for it.
+    "aiosmtpd==1.4.*",
+    "trustme==1.*",
+];
 
 /// The directory with the tools' programs; installs them the first time, and again when [`REQUIREMENTS`] change.
 pub(crate) fn python_tools(workspace: &Workspace) -> Result<PathBuf> {

@@ -9,6 +9,7 @@ use kernel::{
     http::shape::is_email,
     id::Id,
     json::JsonText,
+    language::Language,
     store::{Failure, StoreError, Tx},
     time::Time,
 };
@@ -20,7 +21,7 @@ use crate::{
     projects::{Environment, ProjectRow},
     schema::{memberships, organizations, project_members, projects, users},
     secrets::{Secrets, new_api_key},
-    users::{Language, UserRow, email_key, find_by_email},
+    users::{UserRow, email_key, find_by_email},
 };
 
 /// What an organization may have until an operator allows more.

@@ -12,7 +12,7 @@ mod auth;
 pub mod counters;
 pub mod credentials;
 mod device;
-mod letters;
+pub mod letters;
 mod mfa;
 mod organizations;
 pub mod passwords;
@@ -26,6 +26,7 @@ mod users;
 
 use std::{sync::Arc, time::Duration};
 
+pub use kernel::language::Language;
 use kernel::{
     App,
     access::{ActorType, Caller},
@@ -38,7 +39,6 @@ pub use self::{
     access::{Identity, IdentityError},
     projects::ResourceCounts,
     state::ResourceCounter,
-    users::Language,
 };
 
 /// The area's operations. `counter` counts what other areas keep in projects.

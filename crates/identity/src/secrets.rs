@@ -1,18 +1,9 @@
-//! The master secret, what is derived from it, and the secrets given out.
+//! What identity derives from the master secret, and the secrets that it gives out.
 
-use std::{
-    fmt::Write as _,
-    fs::{File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::fmt::Write as _;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use hmac::{Hmac, KeyInit, Mac};
-use kernel::config::Config;
+use kernel::secrets::{MasterSecret, keyed_hash};
 use rand::{RngExt, distr::Alphanumeric};
-use sha2::Sha256;
 
 /// What every API key and project token begins with, so that a leaked one is recognised.
 pub const KEY_PREFIX: &str = "sk-onetsolutions-";
@@ -24,25 +15,6 @@ const KEY_LEAST: usize = 32;
 const KEY_SHOWN: usize = 24;
 const REFRESH_PREFIX: &str = "rt-";
 const REFRESH_RANDOM: usize = 48;
-/// Bytes of the master secret that is made at the first start.
-const MASTER_BYTES: usize = 32;
-const FILE_NAME: &str = "secret.key";
-
-/// The master secret can't be had.
-#[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    /// The key file can't be read or written.
-    #[error("the key file {path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The key file holds something else.
-    #[error("the key file {0} does not hold {MASTER_BYTES} bytes in base64")]
-    Damaged(PathBuf),
-}
 
 /// What is derived from the master secret. All nodes of an installation have the same.
 pub struct Secrets {
@@ -57,26 +29,11 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Derives the secrets from `auth.secret`, or from the key file in the data folder, which is made if
-    /// missing.
-    ///
-    /// # Errors
-    /// The key file can't be read, written or understood.
-    pub fn load(config: &Config) -> Result<Self, SecretError> {
-        let setting = config.auth.secret.expose();
-        if setting.is_empty() {
-            Ok(Self::derive(&read_or_make(&config.data_dir)?))
-        } else {
-            Ok(Self::derive(setting.as_bytes()))
-        }
-    }
-
-    /// Derives the secrets from a master secret. A label a purpose: knowing one does not help to know
-    /// another.
-    pub fn derive(master: &[u8]) -> Self {
+    /// Derives the secrets. The labels never change: existing hashes and tokens depend on them.
+    pub fn derive(master: &MasterSecret) -> Self {
         Self {
-            signing_seed: mac(master, "jwt-ed25519/1".as_bytes()),
-            pepper: mac(master, "pepper/1".as_bytes()),
+            signing_seed: master.derive("jwt-ed25519/1"),
+            pepper: master.derive("pepper/1"),
         }
     }
 
@@ -89,7 +46,7 @@ impl Secrets {
     ///
     /// A plain keyed hash, not a slow one: these secrets are random, so that guessing is hopeless anyway.
     pub fn hash_token(&self, token: &str) -> String {
-        mac(&self.pepper, token.as_bytes())
+        keyed_hash(&self.pepper, token.as_bytes())
             .iter()
             .fold(String::with_capacity(64), |mut hex, byte| {
                 let _ = write!(hex, "{byte:02x}");
@@ -136,92 +93,28 @@ fn random_text(length: usize) -> String {
         .collect()
 }
 
-/// HMAC-SHA256 (RFC 2104).
-#[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
-}
-
-fn read_or_make(folder: &Path) -> Result<Vec<u8>, SecretError> {
-    let path = folder.join(FILE_NAME);
-    let fault = |source| SecretError::File {
-        path: path.clone(),
-        source,
-    };
-    if !path.try_exists().map_err(fault)? {
-        make(folder, &path).map_err(fault)?;
-    }
-    // Read back even if just made: another process may have been faster, and its secret is the one that
-    // counts.
-    let text = std::fs::read_to_string(&path).map_err(fault)?;
-    let master = BASE64_STANDARD.decode(text.trim()).unwrap_or_default();
-    if master.len() == MASTER_BYTES {
-        Ok(master)
-    } else {
-        Err(SecretError::Damaged(path))
-    }
-}
-
-/// Writes a new secret so that the file is whole or absent, and never replaces one.
-fn make(folder: &Path, path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let draft = folder.join(format!("{FILE_NAME}.{}", random_text(8)));
-    let written = write_draft(&draft).and_then(|()| match std::fs::hard_link(&draft, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // A file system without hard links.
-        Err(_) => std::fs::rename(&draft, path),
-        Ok(()) => Ok(()),
-    });
-    let _ = std::fs::remove_file(&draft);
-    written?;
-    // The folder's entry must be as durable as the file: what is signed and hashed from now on depends on it.
-    File::open(folder)?.sync_all()
-}
-
-fn write_draft(draft: &Path) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(draft)?;
-    let master: [u8; MASTER_BYTES] = rand::rng().random();
-    writeln!(file, "{}", BASE64_STANDARD.encode(master))?;
-    file.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
-    fn folder() -> PathBuf {
-        std::env::temp_dir().join(format!("onet-secrets-{}", random_text(12)))
+    fn derived(master: &[u8]) -> Secrets {
+        Secrets::derive(&MasterSecret::from_bytes(master))
     }
 
     #[test]
-    fn the_secret_is_made_once_and_only_for_its_owner() {
-        let folder = folder();
-        let first = read_or_make(&folder).unwrap();
-        assert_eq!(read_or_make(&folder).unwrap(), first);
-        let file = std::fs::metadata(folder.join(FILE_NAME)).unwrap();
-        assert_eq!(file.permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
-        // A second maker that comes too late changes nothing.
-        make(&folder, &folder.join(FILE_NAME)).unwrap();
-        assert_eq!(read_or_make(&folder).unwrap(), first);
-        std::fs::write(folder.join(FILE_NAME), "c2hvcnQ=").unwrap();
-        assert!(matches!(read_or_make(&folder), Err(SecretError::Damaged(_))));
-        std::fs::remove_dir_all(&folder).unwrap();
+    fn hashes_stay_what_they_are_in_existing_databases() {
+        let secrets = derived(b"0123456789abcdef0123456789abcdef");
+        assert_eq!(
+            secrets.hash_token("sk-onetsolutions-x"),
+            "37b3c7560acb9aacefd1593daeaec765b03a48432573fa2b5cd7a6cac0cc5ade"
+        );
     }
 
     #[test]
     fn purposes_have_secrets_of_their_own() {
-        let secrets = Secrets::derive(b"0123456789abcdef0123456789abcdef");
-        let same = Secrets::derive(b"0123456789abcdef0123456789abcdef");
-        let other = Secrets::derive(b"0123456789abcdef0123456789abcdeg");
+        let secrets = derived(b"0123456789abcdef0123456789abcdef");
+        let same = derived(b"0123456789abcdef0123456789abcdef");
+        let other = derived(b"0123456789abcdef0123456789abcdeg");
         assert_ne!(secrets.signing_seed, secrets.pepper);
         assert_eq!(secrets.hash_token("x"), same.hash_token("x"));
         assert_ne!(secrets.hash_token("x"), other.hash_token("x"));

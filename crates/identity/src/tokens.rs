@@ -167,7 +167,7 @@ mod tests {
     use std::{path::Path, time::Duration};
 
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-    use kernel::config::Config;
+    use kernel::{config::Config, secrets::MasterSecret};
 
     use super::*;
 
@@ -176,7 +176,11 @@ mod tests {
     }
 
     fn tokens(master: &str, settings: &Auth) -> Tokens {
-        Tokens::new(&Secrets::derive(master.as_bytes()), settings).unwrap()
+        Tokens::new(
+            &Secrets::derive(&MasterSecret::from_bytes(master.as_bytes())),
+            settings,
+        )
+        .unwrap()
     }
 
     fn issued() -> Issued {

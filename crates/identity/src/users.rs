@@ -6,21 +6,12 @@ use diesel::{
 use kernel::{
     access::{ActorType, Caller, Credential, Organization, Project, User},
     id::{Any, Id},
+    language::Language,
     store::{Conn, StoreError},
     time::Time,
 };
 
 use crate::{access::display_name, auth::MfaMethod, schema::users};
-
-kernel::words! {
-    /// Language of mails and console
-    pub enum Language {
-        /// English
-        En = "en",
-        /// French
-        Fr = "fr",
-    }
-}
 
 /// A row of `users`.
 #[derive(Clone, Queryable, Selectable, Insertable)]

@@ -11,7 +11,10 @@ use std::{
 use http::Method;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::{access::Access, config::Config, http::limits::Limiter, store::Store, time::Clock};
+use crate::{
+    access::Access, config::Config, http::limits::Limiter, mail::Mailer, secrets::Sealer, store::Store,
+    time::Clock,
+};
 
 /// The shared parts of a running onetd. Clones are cheap and share them.
 #[derive(Clone)]
@@ -22,6 +25,8 @@ struct Inner {
     store: Store,
     clock: Clock,
     access: Arc<dyn Access>,
+    sealer: Sealer,
+    mailer: Mailer,
     by_credential: Limiter,
     by_address: Limiter,
     running_keys: crate::http::RunningKeys,
@@ -55,7 +60,14 @@ fn recorder() -> Option<&'static PrometheusHandle> {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(config: Config, store: Store, clock: Clock, access: Arc<dyn Access>) -> Self {
+    pub fn new(
+        config: Config,
+        store: Store,
+        clock: Clock,
+        access: Arc<dyn Access>,
+        sealer: Sealer,
+        mailer: Mailer,
+    ) -> Self {
         recorder();
         let limits = &config.limits;
         let by_credential = Limiter::new(limits.credential_per_second, limits.credential_per_minute);
@@ -65,6 +77,8 @@ impl App {
             store,
             clock,
             access,
+            sealer,
+            mailer,
             by_credential,
             by_address,
             running_keys: crate::http::RunningKeys::default(),
@@ -91,6 +105,16 @@ impl App {
     /// Who finds callers.
     pub fn access(&self) -> &dyn Access {
         self.0.access.as_ref()
+    }
+
+    /// Seals what the database keeps but must not show.
+    pub fn sealer(&self) -> &Sealer {
+        &self.0.sealer
+    }
+
+    /// Posts mails.
+    pub fn mailer(&self) -> &Mailer {
+        &self.0.mailer
     }
 
     pub(crate) fn credential_limit(&self) -> &Limiter {

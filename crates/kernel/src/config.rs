@@ -30,6 +30,7 @@ pub struct Config {
     pub auth: Auth,
     pub tasks: Tasks,
     pub idempotency: Idempotency,
+    pub mail: Mail,
     /// Folder of the database, the key file and whatever else this node keeps. From `--data-dir`.
     #[serde(skip)]
     pub data_dir: PathBuf,
@@ -187,6 +188,34 @@ pub struct Idempotency {
     pub keep_hours: u64,
 }
 
+/// `[mail]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Mail {
+    pub transport: MailTransport,
+    pub product: String,
+    pub from: String,
+    pub reply_to: String,
+    pub smtp_url: Secret,
+    pub smtp_ca_file: String,
+    pub timeout_seconds: u64,
+    pub keep_days: u32,
+    pub mailbox_page: bool,
+}
+
+/// How mails leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTransport {
+    /// None leaves.
+    Off,
+    /// Through a mail server.
+    Smtp,
+    /// Into a folder, for demos and tests.
+    Mailbox,
+}
+
 /// A setting that must not be shown: its `Debug` hides it.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
@@ -273,6 +302,9 @@ pub enum ConfigError {
         /// What is wrong with it.
         fault: String,
     },
+    /// A setting of `[mail]`, named in the text.
+    #[error("{0}")]
+    Mail(String),
 }
 
 impl Config {
@@ -356,6 +388,9 @@ impl Config {
         )?;
         at_least("tasks.lease_seconds", self.tasks.lease_seconds, 5)?;
         at_least("tasks.poll_ms", self.tasks.poll_ms, 10)?;
+        at_least("mail.timeout_seconds", self.mail.timeout_seconds, 1)?;
+        at_least("mail.keep_days", self.mail.keep_days.into(), 2)?;
+        crate::mail::check(self).map_err(|error| ConfigError::Mail(error.to_string()))?;
         let secret = self.auth.secret.expose();
         if !secret.is_empty() {
             at_least("auth.secret (its length)", secret.len() as u64, 32)?;

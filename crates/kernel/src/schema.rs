@@ -77,3 +77,23 @@ diesel::table! {
         created -> Moment,
     }
 }
+diesel::table! {
+    use diesel::sql_types::{Integer, Nullable, Text};
+    use crate::store::sql::{Moment, Uuid};
+
+    /// Mails to be sent, and what became of them.
+    mails (id) {
+        id -> Uuid,
+        to_address -> Text,
+        language -> Text,
+        template -> Text,
+        content -> Nullable<Text>,
+        message_id -> Text,
+        status -> Text,
+        attempts -> Integer,
+        error -> Nullable<Text>,
+        created -> Moment,
+        modified -> Moment,
+        sent_at -> Nullable<Moment>,
+    }
+}

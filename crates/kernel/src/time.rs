@@ -55,12 +55,7 @@ impl Time {
             .map(|time| Self(time.timestamp_micros()))
     }
 
-    /// For mails: `24 November 2026` would need a language, `2026-11-24 17:40 UTC` does not.
-    pub fn spoken(self) -> String {
-        self.to_chrono().format("%Y-%m-%d %H:%M UTC").to_string()
-    }
-
-    fn to_chrono(self) -> DateTime<Utc> {
+    pub(crate) fn to_chrono(self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.0).unwrap_or_default()
     }
 }

@@ -9,8 +9,10 @@ use compute::{
 use identity::Identity;
 use kernel::{
     App,
-    config::Config,
+    config::{Config, MailTransport},
     http::{self, Areas},
+    mail::{self, Mailer, SendMail},
+    secrets::MasterSecret,
     store::Store,
     tasks::Engine,
     time::Clock,
@@ -56,9 +58,16 @@ impl Onet {
                 ));
             }
         }
-        let identity =
-            Identity::new(&config, store.clone(), clock.clone()).map_err(|error| error.to_string())?;
-        let app = App::new(config, store, clock, Arc::new(identity.clone()));
+        let master = MasterSecret::load(&config).map_err(|error| error.to_string())?;
+        if config.mail.transport == MailTransport::Off {
+            tracing::warn!("mail.transport is \"off\": no mail is sent");
+        }
+        let mailer = Mailer::new(&config, master.sealer(), &[identity::letters::all()])
+            .map_err(|error| error.to_string())?;
+        let identity = Identity::new(&config, store.clone(), clock.clone(), &master, mailer.clone())
+            .map_err(|error| error.to_string())?;
+        let access = Arc::new(identity.clone());
+        let app = App::new(config, store, clock, access, master.sealer(), mailer);
         let compute = Compute::new(app.clone());
         Ok(Self {
             app,
@@ -73,12 +82,15 @@ impl Onet {
         let counter = Arc::new(compute::Counter);
         let routes =
             identity::routes(self.identity.clone(), self.app.clone(), counter).merge(self.compute.routes());
-        Areas::new(openapi::head(), routes, docs_page::routes())
+        let pages = docs_page::routes().merge(mail::page::routes(&self.app));
+        Areas::new(openapi::head(), routes, pages)
     }
 
     /// The task engine, with the kinds of all areas.
     pub fn engine(&self) -> Engine {
-        Engine::new(self.app.clone(), self.compute.kinds(&self.network))
+        let mut kinds = self.compute.kinds(&self.network);
+        kinds.push(Arc::new(SendMail::default()));
+        Engine::new(self.app.clone(), kinds)
     }
 
     /// Serves requests on `listener`, and runs tasks, until `stop` is ready; then ends in peace.
@@ -149,6 +161,11 @@ async fn housekeeping(app: App, mut stop: watch::Receiver<bool>) {
             && let Err(error) = http::forget_old_keys(&app).await
         {
             tracing::warn!(%error, "old idempotency keys could not be forgotten");
+        }
+        if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
+            && let Err(error) = mail::forget_old(&app).await
+        {
+            tracing::warn!(%error, "old mails could not be forgotten");
         }
         round += 1;
         tokio::select! {

@@ -9,10 +9,12 @@ pub mod conformance;
 pub mod postgres;
 pub mod process;
 pub mod server;
+pub mod smtp;
 
 pub use self::{
     client::{Answer, Client},
     server::{Engine, Server},
+    smtp::SmtpServer,
 };
 
 /// Makes two tests of one, `sqlite` and `postgres`, in a module named after it.

@@ -6,7 +6,8 @@ use diesel::{Connection, connection::SimpleConnection, pg::PgConnection};
 use kernel::{
     App,
     access::{Role, UserId},
-    config::Secret,
+    config::{MailTransport, Secret},
+    mail::mailbox::{self, ReceivedMail},
     time::Clock,
 };
 use onetd::{
@@ -62,7 +63,8 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Settings for tests: quick hashing, no limits in the way, no workers (tests run tasks themselves).
+/// Settings for tests: quick hashing, no limits in the way, no workers (tests run tasks themselves), mails kept in a
+/// folder.
 #[must_use]
 pub fn settings(folder: &Path) -> Config {
     let mut config = Config::load(None, folder).expect("the defaults are valid");
@@ -74,6 +76,7 @@ pub fn settings(folder: &Path) -> Config {
     config.tasks.workers = 0;
     config.store.connections = 2;
     config.store.postgres_connections = 6;
+    config.mail.transport = MailTransport::Mailbox;
     config.log.level = "off".to_owned();
     config
 }
@@ -222,6 +225,31 @@ impl Server {
     pub async fn run_tasks(&self) {
         let (_keep, stop) = tokio::sync::watch::channel(false);
         while self.engine.run_one(&stop).await.expect("the queue can be read") {}
+    }
+
+    /// Runs what is due, then reads all mails that were sent, oldest first.
+    ///
+    /// # Panics
+    /// If the database fails, or the mailbox can't be read.
+    pub async fn mails(&self) -> Vec<ReceivedMail> {
+        self.run_tasks().await;
+        let folder = mailbox::folder(&self.app.config().data_dir);
+        let mut mails = mailbox::list(&folder, usize::MAX).expect("the mailbox can be read");
+        mails.reverse();
+        mails
+    }
+
+    /// Runs what is due, then reads the newest mail to this address.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn mail_to(&self, address: &str) -> ReceivedMail {
+        let mails = self.mails().await;
+        let newest = mails.iter().rfind(|mail| mail.to == address);
+        newest.cloned().unwrap_or_else(|| {
+            let others: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
+            panic!("no mail to {address}, only to {others:?}")
+        })
     }
 
     /// The engine, for tests of tasks.

@@ -95,6 +95,7 @@ fn where_next(logins: &Logins, onetd: &Onetd, screen: Screen) -> Result<()> {
     screen.heading("Where to go next");
     screen.line(&format!("  Read the API's documentation  {base_url}/docs"));
     screen.line(&format!("  Get the OpenAPI document      {base_url}/schema"));
+    screen.line(&format!("  Read the mails that it sends  {base_url}/mailbox"));
     screen.line(&format!(
         "  Log in                        {}",
         logins.customer("email")?

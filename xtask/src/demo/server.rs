@@ -57,6 +57,9 @@ impl Onetd {
         forget_settings(command)
             .env("ONET_STORE__URL", "")
             .env("ONET_LOG__FORMAT", "human")
+            // Mails stay on this machine, to be read in a browser.
+            .env("ONET_MAIL__TRANSPORT", "mailbox")
+            .env("ONET_MAIL__MAILBOX_PAGE", "true")
             .arg("--data-dir")
             .arg(&self.data_dir)
     }

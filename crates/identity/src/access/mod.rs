@@ -14,6 +14,8 @@ use kernel::{
     config::{Auth, Config, Network},
     http::{ApiError, ApiResult},
     id::{AnyId, Id},
+    mail::Mailer,
+    secrets::{MasterSecret, Sealer},
     store::{Store, StoreError},
     time::{Clock, Time},
 };
@@ -26,7 +28,7 @@ use crate::{
     credentials::CredentialKind,
     passwords::Passwords,
     schema,
-    secrets::{SecretError, Secrets, is_key},
+    secrets::{Secrets, is_key},
     tokens::Tokens,
 };
 
@@ -40,9 +42,6 @@ const USE_LAG: Duration = Duration::from_secs(60);
 /// Identity can't begin its work.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// No master secret.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
     /// No signing keys.
     #[error("the keys of access tokens: {0}")]
     Keys(#[from] jsonwebtoken::errors::Error),
@@ -62,6 +61,8 @@ struct Inner {
     tokens: Tokens,
     passwords: Passwords,
     throttle: Throttle,
+    sealer: Sealer,
+    mailer: Mailer,
     settings: Auth,
     base_url: String,
     /// Ids by the numbers of older clients: they never change.
@@ -80,13 +81,19 @@ impl std::fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// Reads (or makes) the master secret and prepares keys and hashing. Takes as long as hashing one
+    /// Derives the keys from the master secret and prepares hashing. Takes as long as hashing one
     /// password.
     ///
     /// # Errors
-    /// The key file can't be used, or a setting is out of its range.
-    pub fn new(config: &Config, store: Store, clock: Clock) -> Result<Self, IdentityError> {
-        let secrets = Secrets::load(config)?;
+    /// A setting is out of its range.
+    pub fn new(
+        config: &Config,
+        store: Store,
+        clock: Clock,
+        master: &MasterSecret,
+        mailer: Mailer,
+    ) -> Result<Self, IdentityError> {
+        let secrets = Secrets::derive(master);
         Ok(Self(Arc::new(Inner {
             store,
             clock,
@@ -97,6 +104,8 @@ impl Identity {
                 config.limits.login_failures_per_account,
                 config.limits.login_failures_per_address,
             ),
+            sealer: master.sealer(),
+            mailer,
             settings: config.auth.clone(),
             base_url: config.server.base_url(),
             organizations: Cache::new(REMEMBERED_NUMBERS),
@@ -145,6 +154,15 @@ impl Identity {
             console
         };
         format!("{base}/account/{page}")
+    }
+
+    /// Seals what must be stored and read again: the secret of an authenticator app, say.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.0.sealer
+    }
+
+    pub(crate) fn mailer(&self) -> &Mailer {
+        &self.0.mailer
     }
 
     pub(crate) fn settings(&self) -> &Auth {

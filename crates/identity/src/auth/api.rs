@@ -8,6 +8,7 @@ use std::{
 use kernel::{
     access::{CredentialId, OrganizationId, ProjectId, Role, UserId},
     http::Body,
+    language::Language,
     openapi::Whole,
     time::Time,
 };
@@ -21,7 +22,6 @@ use utoipa::{
 };
 
 use super::methods::{MfaMethod, MfaStep};
-use crate::users::Language;
 
 /// Error body of the authentication endpoints.
 #[derive(Debug, Serialize, ToSchema)]

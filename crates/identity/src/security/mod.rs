@@ -10,6 +10,8 @@ use kernel::{
     audit::{AuditStatus, Changes, Event, Origin},
     id::{Any, Id},
     json::JsonText,
+    language::Language,
+    mail::wording::moment,
     store::{StoreError, Tx},
     time::Time,
 };
@@ -182,19 +184,20 @@ pub(crate) fn tell(
         .values(&row)
         .execute(tx.conn())?;
     if let Some((template, values)) = &incident.letter {
-        letters::post(tx, identity, incident.user, template, told(values, origin, now))?;
+        letters::post(tx, identity, incident.user, template, told(values, origin, now, incident.user.language))?;
     }
     Ok(())
 }
 
 /// What every security notice says besides its own matter.
-fn told(values: &Value, origin: &Origin, now: Time) -> Value {
+fn told(values: &Value, origin: &Origin, now: Time, language: Language) -> Value {
     let mut values = values.clone();
     let request = origin.request();
-    values["time"] = now.spoken().into();
+    values["time"] = moment(now, language).into();
     values["address"] = request.map_or_else(|| json!(""), |request| json!(request.address.to_string()));
-    values["device"] = request
-        .map_or_else(String::new, |request| Device::of(&request.user_agent).spoken())
-        .into();
+    let device = Device::of(request.map_or("", |request| request.user_agent.as_str()));
+    values["device"] = device.spoken().into();
+    values["browser"] = device.browser.into();
+    values["system"] = device.operating_system.into();
     values
 }

@@ -185,7 +185,7 @@ impl Engine {
                 task.step += 1;
                 task.progress = 100 * task.step / i32::try_from(steps.len()).unwrap_or(i32::MAX);
             }
-            Err(error) => return self.failed(task, owner, error).await,
+            Err(error) => return self.failed(kind, task, owner, error).await,
         }
         task.lease_until = Some(self.app.clock().now() + self.lease());
         let row = task.clone();
@@ -228,6 +228,7 @@ impl Engine {
     /// Another try later, or the way back.
     async fn failed(
         &self,
+        kind: &dyn Kind,
         task: &mut TaskRow,
         owner: Id<Any>,
         error: StepError,
@@ -246,7 +247,10 @@ impl Engine {
         if again {
             let doubled =
                 settings.retry_first_ms << task.retry_count.clamp(1, 20).unsigned_abs().saturating_sub(1);
-            let pause = doubled.min(settings.retry_longest_ms);
+            let longest = kind.longest_pause().map_or(settings.retry_longest_ms, |pause| {
+                u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+            });
+            let pause = doubled.min(longest);
             let jittered = rand::random_range(pause / 2..=pause.max(1));
             task.status = TaskStatus::Pending;
             task.run_at = self.app.clock().now() + Duration::from_millis(jittered);

@@ -11,7 +11,7 @@
 mod engine;
 mod rows;
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -178,6 +178,11 @@ pub trait Kind: Send + Sync {
 
     /// Its steps, in order.
     fn steps(&self) -> &[Arc<dyn Step>];
+
+    /// The longest wait before a failed step is tried again, if not `tasks.retry_longest_ms`.
+    fn longest_pause(&self) -> Option<Duration> {
+        None
+    }
 
     /// What changes in the database when a task of this kind ends, in the transaction that records the end.
     ///

@@ -5,7 +5,7 @@ pub(crate) mod admin;
 use std::{io::Write, path::Path};
 
 use kernel::{
-    config::{Config, DEFAULTS},
+    config::{Config, DEFAULTS, MailTransport},
     store::{self, Place, Store},
     time::Clock,
 };
@@ -96,6 +96,9 @@ pub(crate) fn migrate(places: &Places) -> Outcome {
 pub(crate) fn check_config(places: &Places) -> Outcome {
     let config = settings(places)?;
     let place = Place::of(&config).map_err(|error| error.to_string())?;
+    if config.mail.transport == MailTransport::Off {
+        println!("Warning: mail.transport is \"off\": no mail is sent, nobody can reset a password.");
+    }
     match place {
         Place::Sqlite(path) => println!("The settings are valid. Data: SQLite, {}", path.display()),
         Place::Postgres(_) => println!("The settings are valid. Data: PostgreSQL"),

@@ -14,6 +14,7 @@ mod instances_list;
 mod instances_replace;
 mod limits;
 mod login;
+mod mail;
 mod program;
 mod schemathesis;
 mod store;

@@ -24,6 +24,9 @@ fn settings_are_checked_by_name() {
         ("ONET_SERVER__TRUSTED_PROXIES", "[\"10.0.0.0/99\"]", "10.0.0.0/99"),
         ("ONET_STORE__URL", "mysql://x", "store.url"),
         ("ONET_LOG__LEVEL", "a=b=c", "log.level"),
+        ("ONET_MAIL__TRANSPORT", "pigeon", "transport"),
+        ("ONET_MAIL__TRANSPORT", "smtp", "mail.from"),
+        ("ONET_MAIL__TIMEOUT_SECONDS", "0", "mail.timeout_seconds"),
     ] {
         let refused = program.clone().with(name, value).run(&["check-config"]);
         assert!(!refused.status.success(), "{name}={value}");
@@ -33,6 +36,27 @@ fn settings_are_checked_by_name() {
             text(&refused.stderr)
         );
     }
+    assert!(
+        text(&fine.stdout).contains("mail.transport"),
+        "no mail is sent, and it says so"
+    );
+    let smtp = program
+        .clone()
+        .with("ONET_MAIL__TRANSPORT", "smtp")
+        .with("ONET_MAIL__FROM", "Example <no-reply@example.org>");
+    let url = "smtp://user:hunter2@mail.example.org?tls=perhaps";
+    let refused = smtp
+        .clone()
+        .with("ONET_MAIL__SMTP_URL", url)
+        .run(&["check-config"]);
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("mail.smtp_url") && !said.contains("hunter2"),
+        "{said}"
+    );
+    let url = "smtp://user:hunter2@mail.example.org?tls=required";
+    let right = smtp.with("ONET_MAIL__SMTP_URL", url).run(&["check-config"]);
+    assert!(right.status.success(), "{}", text(&right.stderr));
     let printed = program.run(&["default-config"]);
     assert_eq!(text(&printed.stdout), kernel::config::DEFAULTS);
     let file = folder.path().join("onet.toml");
