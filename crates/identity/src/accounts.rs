@@ -103,31 +103,14 @@ pub fn create_user(tx: &mut Tx<'_>, new: NewUser) -> Result<Id<User>, AccountErr
     }
     let now = tx.now();
     let row = UserRow {
-        id: Id::new(),
-        legacy_id: counters::next(tx, "users")?,
-        email,
         email_key: key,
         email_verified: true,
         password_hash: new.password_hash,
         first_name: new.first_name,
         last_name: new.last_name,
-        phone: String::new(),
-        company_name: String::new(),
         language: new.language,
-        timezone: "UTC".to_owned(),
-        marketing_consent: false,
-        is_active: true,
         is_staff: new.is_staff,
-        last_login: None,
-        created: now,
-        modified: now,
-        pending_email: None,
-        default_organization_id: None,
-        default_project_id: None,
-        mfa_default: None,
-        picture_id: None,
-        deletion_at: None,
-        deleted_at: None,
+        ..UserRow::new(Id::new(), counters::next(tx, "users")?, &email, now)
     };
     let made = diesel::insert_into(users::table).values(&row).execute(tx.conn());
     match made.map_err(StoreError::from) {

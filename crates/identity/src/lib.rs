@@ -5,6 +5,7 @@
 //! and what they may do reaches them through [`kernel::access`], which [`Identity`] implements.
 
 mod access;
+mod account;
 pub mod accounts;
 mod api_keys;
 mod audit_logs;
@@ -20,6 +21,7 @@ mod projects;
 pub mod schema;
 pub mod secrets;
 mod security;
+mod sessions;
 mod state;
 mod tokens;
 mod users;
@@ -45,6 +47,9 @@ pub use self::{
 pub fn routes(identity: Identity, app: App, counter: Arc<dyn ResourceCounter>) -> OpenApiRouter {
     OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(account::routes())
+        .merge(sessions::routes())
+        .merge(security::routes())
         .merge(api_keys::routes())
         .merge(organizations::routes())
         .merge(projects::routes())
@@ -54,6 +59,31 @@ pub fn routes(identity: Identity, app: App, counter: Arc<dyn ResourceCounter>) -
             identity,
             counter,
         })
+}
+
+/// The kinds of tasks that the area's operations enqueue.
+pub fn kinds(identity: &Identity) -> Vec<Arc<dyn kernel::tasks::Kind>> {
+    vec![Arc::new(auth::MailProof::new(identity))]
+}
+
+/// Forgets proofs that have ended long ago, and ends accounts whose time has come. Called every hour or so.
+///
+/// # Errors
+/// The database refused; what was not done is done the next time.
+pub async fn housekeeping(identity: &Identity) -> Result<(), kernel::store::StoreError> {
+    let store = identity.store();
+    while store
+        .write("forget_challenges", auth::challenges::forget_old)
+        .await?
+        > 0
+    {}
+    loop {
+        let desk = identity.clone();
+        let purged = store.write("purge_account", move |tx| account::purge::purge_one(tx, &desk));
+        if !purged.await? {
+            return Ok(());
+        }
+    }
 }
 
 /// Lets logins pass: keys and tokens can't manage credentials.

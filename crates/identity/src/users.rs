@@ -7,7 +7,7 @@ use kernel::{
     access::{ActorType, Caller, Credential, Organization, Project, User},
     id::{Any, Id},
     language::Language,
-    store::{Conn, StoreError},
+    store::{Conn, StoreError, Tx, lock as locked},
     time::Time,
 };
 
@@ -45,6 +45,37 @@ pub(crate) struct UserRow {
 }
 
 impl UserRow {
+    /// A user with this address and nothing else.
+    pub(crate) fn new(id: Id<User>, legacy_id: i64, email: &str, now: Time) -> Self {
+        Self {
+            id,
+            legacy_id,
+            email: email.to_owned(),
+            email_key: email_key(email),
+            email_verified: false,
+            password_hash: None,
+            first_name: String::new(),
+            last_name: String::new(),
+            phone: String::new(),
+            company_name: String::new(),
+            language: Language::En,
+            timezone: "UTC".to_owned(),
+            marketing_consent: false,
+            is_active: true,
+            is_staff: false,
+            last_login: None,
+            created: now,
+            modified: now,
+            pending_email: None,
+            default_organization_id: None,
+            default_project_id: None,
+            mfa_default: None,
+            picture_id: None,
+            deletion_at: None,
+            deleted_at: None,
+        }
+    }
+
     /// First and last name joined, if there is any.
     pub(crate) fn name(&self) -> Option<String> {
         display_name(&self.first_name, &self.last_name)
@@ -84,4 +115,26 @@ pub(crate) fn find_by_email(conn: &mut Conn, email_key: &str) -> Result<Option<U
 /// A user that surely exists: the owner of a credential.
 pub(crate) fn find(conn: &mut Conn, id: Id<User>) -> Result<UserRow, StoreError> {
     Ok(users::table.find(id).first(conn)?)
+}
+
+/// The same, locked until the transaction ends.
+pub(crate) fn lock(tx: &mut Tx<'_>, id: Id<User>) -> Result<UserRow, StoreError> {
+    let query = users::table.filter(users::id.eq(id));
+    Ok(locked("users", query).get_result(tx.conn())?)
+}
+
+/// Writes whether the address is known to be the user's.
+pub(crate) fn set_verified(tx: &mut Tx<'_>, id: Id<User>, verified: bool) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id))
+        .set(users::email_verified.eq(verified))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// Writes whether the user wants to hear of news.
+pub(crate) fn set_marketing_consent(tx: &mut Tx<'_>, id: Id<User>, given: bool) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id))
+        .set(users::marketing_consent.eq(given))
+        .execute(tx.conn())?;
+    Ok(())
 }

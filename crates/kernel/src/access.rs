@@ -251,6 +251,27 @@ where
     }
 }
 
+/// A caller, or nobody: for operations that anybody may call and that do more for who is logged in.
+///
+/// A credential that is shown must hold: 401 otherwise.
+#[derive(Clone, Debug)]
+pub struct MaybeAuthenticated(pub Option<Caller>);
+
+impl<S: Send + Sync> FromRequestParts<S> for MaybeAuthenticated
+where
+    App: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        if !parts.headers.contains_key(http::header::AUTHORIZATION) {
+            return Ok(Self(None));
+        }
+        let Authenticated { caller, .. } = Authenticated::from_request_parts(parts, state).await?;
+        Ok(Self(Some(caller)))
+    }
+}
+
 /// A caller with the permission `P` in the path's organization.
 #[derive(Clone, Debug)]
 pub struct OrganizationScope<P> {

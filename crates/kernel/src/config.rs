@@ -111,6 +111,8 @@ pub struct Limits {
     pub address_per_second: u32,
     pub login_failures_per_account: u32,
     pub login_failures_per_address: u32,
+    pub login_failures_anywhere: u32,
+    pub mails_per_address: u32,
 }
 
 /// `[auth]`

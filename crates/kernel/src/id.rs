@@ -25,6 +25,11 @@ impl<K> Id<K> {
         Self::from_uuid(Uuid::now_v7())
     }
 
+    /// The id of nothing: zero.
+    pub const fn nil() -> Self {
+        Self::from_uuid(Uuid::nil())
+    }
+
     /// The id with the given value.
     pub const fn from_uuid(value: Uuid) -> Self {
         Self(value, PhantomData)

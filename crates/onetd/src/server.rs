@@ -90,6 +90,7 @@ impl Onet {
     pub fn engine(&self) -> Engine {
         let mut kinds = self.compute.kinds(&self.network);
         kinds.push(Arc::new(SendMail::default()));
+        kinds.extend(identity::kinds(&self.identity));
         Engine::new(self.app.clone(), kinds)
     }
 
@@ -129,7 +130,7 @@ impl Workers {
     fn start(onet: &Onet) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut running = onet.engine().start(&stopped);
-        running.push(tokio::spawn(housekeeping(onet.app.clone(), stopped)));
+        running.push(tokio::spawn(housekeeping(onet.clone(), stopped)));
         Self { stop, running }
     }
 
@@ -151,21 +152,27 @@ impl Workers {
 }
 
 /// Tends the metrics every few seconds, and forgets what was kept long enough every hour.
-async fn housekeeping(app: App, mut stop: watch::Receiver<bool>) {
+async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
+    let app = &onet.app;
     const PAUSE: Duration = Duration::from_secs(5);
     const ROUNDS_IN_AN_HOUR: u32 = 720;
     let mut round: u32 = 0;
     loop {
         app.tend_metrics();
         if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
-            && let Err(error) = http::forget_old_keys(&app).await
+            && let Err(error) = http::forget_old_keys(app).await
         {
             tracing::warn!(%error, "old idempotency keys could not be forgotten");
         }
         if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
-            && let Err(error) = mail::forget_old(&app).await
+            && let Err(error) = mail::forget_old(app).await
         {
             tracing::warn!(%error, "old mails could not be forgotten");
+        }
+        if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
+            && let Err(error) = identity::housekeeping(&onet.identity).await
+        {
+            tracing::warn!(%error, "accounts and proofs whose time is over are still there");
         }
         round += 1;
         tokio::select! {

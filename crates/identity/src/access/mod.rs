@@ -12,7 +12,7 @@ use kernel::{
         Reach,
     },
     config::{Auth, Config, Network},
-    http::{ApiError, ApiResult},
+    http::{ApiError, ApiResult, Faults, RequestFacts},
     id::{AnyId, Id},
     mail::Mailer,
     secrets::{MasterSecret, Sealer},
@@ -30,8 +30,11 @@ use crate::{
     schema,
     secrets::{Secrets, is_key},
     tokens::Tokens,
+    users::UserRow,
 };
 
+/// Mails that one address may ask for one account, in the throttle's window.
+const MAILS_TO_ONE: u32 = 10;
 /// Numbers of older clients whose ids are remembered.
 const REMEMBERED_NUMBERS: usize = 10_000;
 /// Keys whose last use is remembered.
@@ -61,6 +64,7 @@ struct Inner {
     tokens: Tokens,
     passwords: Passwords,
     throttle: Throttle,
+    mail_throttle: Throttle,
     sealer: Sealer,
     mailer: Mailer,
     settings: Auth,
@@ -103,6 +107,12 @@ impl Identity {
             throttle: Throttle::new(
                 config.limits.login_failures_per_account,
                 config.limits.login_failures_per_address,
+                config.limits.login_failures_anywhere,
+            ),
+            mail_throttle: Throttle::new(
+                MAILS_TO_ONE,
+                config.limits.mails_per_address,
+                config.limits.login_failures_anywhere,
             ),
             sealer: master.sealer(),
             mailer,
@@ -138,6 +148,44 @@ impl Identity {
 
     pub(crate) fn throttle(&self) -> &Throttle {
         &self.0.throttle
+    }
+
+    /// Limits how many mails a client can have sent.
+    pub(crate) fn mail_throttle(&self) -> &Throttle {
+        &self.0.mail_throttle
+    }
+
+    /// Compares a password that somebody who is logged in gives once more. Guesses are counted as those at a login are.
+    ///
+    /// # Errors
+    /// 400 on `field` if it is another, 429 after too many.
+    pub(crate) async fn check_password(
+        &self,
+        user: &UserRow,
+        password: &str,
+        request: &RequestFacts,
+        field: &str,
+    ) -> ApiResult<()> {
+        let now = self.0.clock.now();
+        self.0.throttle.admit(&user.email_key, request.address, now)?;
+        let hash = user.password_hash.clone();
+        let is_right = self.0.passwords.verify(password.to_owned(), hash).await?;
+        self.0
+            .throttle
+            .judge(&user.email_key, request.address, now, is_right)?;
+        if is_right {
+            return Ok(());
+        }
+        Err(Faults::one(field, "This password is not correct.").into())
+    }
+
+    /// Whether a link or a provider may lead to this page.
+    pub(crate) fn allows_redirect(&self, uri: &str) -> bool {
+        let listed = self.0.settings.redirect_uris.iter().any(|allowed| allowed == uri);
+        listed
+            || ["login", "oauth/callback"]
+                .iter()
+                .any(|page| self.account_url(page) == uri)
     }
 
     /// Where a user's picture is served.

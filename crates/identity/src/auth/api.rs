@@ -292,12 +292,10 @@ pub(super) struct Rights {
     pub(super) project_id: Option<ProjectId>,
 }
 
-fn free_object() -> RefOr<Schema> {
+/// An object whose members the contract leaves open.
+pub(crate) fn free_object() -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::Object))
-        .description(Some(
-            "Role and scopes by the id of each organization that the credential reaches.",
-        ))
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
         .into()
 }
@@ -307,4 +305,15 @@ fn free_object() -> RefOr<Schema> {
 pub(crate) struct DetailMessage {
     /// Human-readable confirmation.
     pub(crate) detail: String,
+}
+
+/// The body of operations that mail something to an address.
+#[derive(Clone, Deserialize, ToSchema)]
+pub(crate) struct EmailOnly {
+    #[schema(format = "email", max_length = 254)]
+    pub(crate) email: String,
+}
+
+impl Body for EmailOnly {
+    type Wire = Self;
 }

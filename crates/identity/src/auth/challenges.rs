@@ -16,7 +16,7 @@ use kernel::{
     http::ApiError,
     id::Id,
     json::JsonText,
-    store::{StoreError, Tx, lock},
+    store::{Conn, StoreError, Tx, lock},
     time::Time,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -137,6 +137,25 @@ pub(crate) fn issue<P: Serialize>(
     Ok(row)
 }
 
+/// Gives a challenge that an address asked for its owner, token and code.
+pub(crate) fn fill(
+    tx: &mut Tx<'_>,
+    secrets: &Secrets,
+    row: &ChallengeRow,
+    user: Id<User>,
+    token: Option<&str>,
+    code: Option<&str>,
+) -> Result<(), StoreError> {
+    diesel::update(challenges::table.find(row.id))
+        .set((
+            challenges::user_id.eq(user),
+            challenges::token_hash.eq(token.map(|token| secrets.hash_token(token))),
+            challenges::code_hash.eq(code.map(|code| hash_code(secrets, row.id, code))),
+        ))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
 /// A short code is hashed with its challenge's id: equal codes look different, and one can't be tried elsewhere.
 fn hash_code(secrets: &Secrets, id: ChallengeId, code: &str) -> String {
     secrets.hash_token(&format!("{id}:{code}"))
@@ -181,6 +200,22 @@ pub(crate) fn lock_last_of_user(
         .limit(1)
         .select(ChallengeRow::as_select());
     Ok(lock("challenges", query).get_result(tx.conn()).optional()?)
+}
+
+/// The open proof of a purpose with this token, only looked at.
+pub(crate) fn find_by_token(
+    conn: &mut Conn,
+    secrets: &Secrets,
+    purpose: Purpose,
+    token: &str,
+    now: Time,
+) -> Result<Option<ChallengeRow>, StoreError> {
+    let query = challenges::table
+        .filter(challenges::token_hash.eq(secrets.hash_token(token)))
+        .filter(challenges::purpose.eq(purpose))
+        .select(ChallengeRow::as_select());
+    let row: Option<ChallengeRow> = query.first(conn).optional()?;
+    Ok(row.filter(|row| row.is_open(now)))
 }
 
 /// The open proof of a purpose with this token, locked. `None` if there is none, or it has ended or was used.

@@ -21,7 +21,7 @@ use kernel::{
     audit::{AuditStatus, Changes, Event, Origin},
     http::{ApiError, ApiResult, RequestFacts},
     id::Id,
-    store::{StoreError, Tx, lock},
+    store::{StoreError, Tx},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -36,11 +36,12 @@ use super::{
 use crate::{
     Identity,
     credentials::CredentialKind,
+    letters,
     mfa::{self, Factors},
     schema::{credentials, users},
     secrets,
     security::{self, Incident, SecurityEvent},
-    users::UserRow,
+    users::{self as accounts, UserRow},
 };
 
 const MINUTE: u64 = 60;
@@ -58,6 +59,17 @@ pub(crate) struct Desk {
     pub(crate) request: RequestFacts,
 }
 
+/// What a first factor says about who reads the account's mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mailbox {
+    /// Nothing.
+    Unknown,
+    /// The user has confirmed their registration by mail.
+    Verification,
+    /// A mailed code or link has logged the user in.
+    Login,
+}
+
 /// A first factor that was proved.
 #[derive(Clone, Debug)]
 pub(crate) struct FirstFactor {
@@ -67,8 +79,8 @@ pub(crate) struct FirstFactor {
     pub(crate) method: AuthMethod,
     /// It counts as both factors: a passkey with user verification.
     pub(crate) is_multi_factor: bool,
-    /// It proves that the user reads the account's mail: a mailed code or link.
-    pub(crate) proves_mailbox: bool,
+    /// Whether it proves that the user reads the account's mail.
+    pub(crate) mailbox: Mailbox,
     /// Whether the session shall have the long lifetime.
     pub(crate) remember_me: bool,
     /// What a remembered device shows.
@@ -101,7 +113,7 @@ pub(crate) struct Opening {
 /// # Errors
 /// 403 for an account that is disabled or whose address is not verified.
 pub(crate) fn proceed(tx: &mut Tx<'_>, desk: &Desk, first: &FirstFactor) -> ApiResult<LoginResponse> {
-    let user = admit(tx, desk, first.user, first.proves_mailbox)?;
+    let user = admit(tx, desk, first.user, first.mailbox)?;
     let factors = Factors::of(tx.conn(), user.id)?;
     let asked = methods_to_ask(&factors, first);
     if asked.is_empty() {
@@ -143,7 +155,7 @@ fn methods_to_ask(factors: &Factors, first: &FirstFactor) -> Vec<MfaMethod> {
     let enabled = factors.methods().into_iter();
     // A code by mail says nothing new about who reads the mail already.
     enabled
-        .filter(|method| !(first.proves_mailbox && *method == MfaMethod::Email))
+        .filter(|method| first.mailbox == Mailbox::Unknown || *method != MfaMethod::Email)
         .collect()
 }
 
@@ -188,21 +200,27 @@ fn demand_second_factor(
 
 /// The user, locked, if the account may be logged in to now.
 ///
-/// One that waits for its deletion is kept by this login.
-pub(crate) fn admit(
-    tx: &mut Tx<'_>,
-    desk: &Desk,
-    user: Id<User>,
-    proves_mailbox: bool,
-) -> ApiResult<UserRow> {
-    let mut user: UserRow = lock("users", users::table.filter(users::id.eq(user))).get_result(tx.conn())?;
+/// Whoever reads the mail of an address that was never confirmed owns it. A password that was set before that is
+/// somebody else's guess at it, and is dropped (account pre-hijacking), unless this very mail confirms the registration.
+///
+/// # Errors
+/// 403 for an account that is disabled, or whose address must be confirmed first.
+pub(crate) fn admit(tx: &mut Tx<'_>, desk: &Desk, user: Id<User>, mailbox: Mailbox) -> ApiResult<UserRow> {
+    let mut user = accounts::lock(tx, user)?;
     if !user.is_active || user.deleted_at.is_some() {
         let detail = "This account is disabled.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "account_disabled", detail));
     }
-    if !user.email_verified && proves_mailbox {
+    if !user.email_verified && mailbox != Mailbox::Unknown {
+        if mailbox == Mailbox::Login {
+            user.password_hash = None;
+            sessions::end_others(tx, user.id, None)?;
+        }
         diesel::update(users::table.find(user.id))
-            .set(users::email_verified.eq(true))
+            .set((
+                users::email_verified.eq(true),
+                users::password_hash.eq(&user.password_hash),
+            ))
             .execute(tx.conn())?;
         user.email_verified = true;
     }
@@ -228,7 +246,8 @@ pub(crate) fn open(
     let session = Id::<Credential>::new();
     let origin = Origin::caller(&user.caller(session), &desk.request);
     keep_account(tx, desk, &mut user, &origin)?;
-    let letter = is_new_device(tx, user.id, &desk.request.user_agent)?.then(|| ("new_device", json!({})));
+    let letter =
+        is_new_device(tx, user.id, &desk.request.user_agent)?.then(|| (letters::NEW_DEVICE, json!({})));
     let lifetime = lifetime(identity, opening.remember_me);
     let refresh = secrets::new_refresh_token();
     let new = NewSession {
@@ -284,7 +303,14 @@ fn keep_account(tx: &mut Tx<'_>, desk: &Desk, user: &mut UserRow, origin: &Origi
         status: AuditStatus::Success,
     };
     tx.audit(origin, None, None, &event)?;
-    crate::letters::post(tx, &desk.identity, user, "account_restored", json!({}))
+    security::notify(
+        tx,
+        &desk.identity,
+        origin,
+        user,
+        letters::ACCOUNT_RESTORED,
+        &json!({}),
+    )
 }
 
 /// Whether the user has logged in before, but never with this kind of browser or program.

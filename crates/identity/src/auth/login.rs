@@ -1,25 +1,35 @@
 //! `login`: a password for a session.
 
+use std::time::Duration;
+
 use axum::{Extension, Json, extract::State};
 use kernel::{
     audit::Origin,
     http::{ApiError, ApiResult, Change, RequestFacts},
     id::Id,
+    store::StoreError,
 };
 use serde_json::json;
 
 use super::{
     AuthError, ValidationError,
     api::{Login, LoginResponse},
-    completion::{self, Desk, FirstFactor},
+    completion::{self, Desk, FirstFactor, Mailbox},
     methods::AuthMethod,
+    sessions,
+    throttle::{Verdict, refusal as throttled},
 };
 use crate::{
-    Identity,
+    Identity, letters, mfa,
     security::{self, Incident, SecurityEvent},
     state::Area,
     users::{UserRow, email_key, find_by_email},
 };
+
+/// The window of the throttle, for the mail.
+const LOCKED_MINUTES: u64 = 15;
+/// How long a network counts as the user's after a session was used from it.
+const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// [Authentication] Log in with e-mail and password
 ///
@@ -58,17 +68,31 @@ pub(super) async fn login(
         .store()
         .read("login", move |conn| find_by_email(conn, &wanted))
         .await?;
+    if let Some(left) = identity.throttle().is_besieged(&key, now)
+        && !is_known_place(
+            &identity,
+            user.as_ref(),
+            &request,
+            login.trusted_device_token.as_deref(),
+        )
+        .await?
+    {
+        return Err(throttled(left));
+    }
+    if !identity.settings().password_login {
+        return Err(refusal());
+    }
     // An account that can't log in is one without a password, and every answer takes one comparison.
     let hash = user.as_ref().and_then(|user| user.password_hash.clone());
     let is_right = identity.passwords().verify(login.password.clone(), hash).await?;
-    identity.throttle().judge(&key, request.address, now, is_right)?;
+    let verdict = identity.throttle().judge(&key, request.address, now, is_right)?;
     match user {
         Some(user) if is_right => {
             let first = FirstFactor {
                 user: user.id,
                 method: AuthMethod::Password,
                 is_multi_factor: false,
-                proves_mailbox: false,
+                mailbox: Mailbox::Unknown,
                 remember_me: login.remember_me,
                 trusted_device_token: login.trusted_device_token.clone(),
             };
@@ -81,11 +105,38 @@ pub(super) async fn login(
         }
         user => {
             if let Some(user) = user {
-                note_failure(&identity, user, &request);
+                note_failure(&identity, user, &request, verdict);
             }
             Err(refusal())
         }
     }
+}
+
+/// Whether the user was logged in from this network lately, or shows a trusted device's token.
+async fn is_known_place(
+    identity: &Identity,
+    user: Option<&UserRow>,
+    request: &RequestFacts,
+    device: Option<&str>,
+) -> ApiResult<bool> {
+    let Some(user) = user.map(|user| user.id) else {
+        return Ok(false);
+    };
+    let address = request.address.to_string();
+    let since = identity.clock().now() - KNOWN_FOR;
+    let device = device.map(|token| identity.secrets().hash_token(token));
+    let known = identity
+        .store()
+        .read("is_known_place", move |conn| {
+            if let Some(hash) = &device
+                && mfa::is_trusted(conn, user, hash)?
+            {
+                return Ok(true);
+            }
+            sessions::was_used_from(conn, user, &address, since)
+        })
+        .await;
+    Ok(known?)
 }
 
 fn refusal() -> ApiError {
@@ -96,7 +147,7 @@ fn refusal() -> ApiError {
 /// Records that someone failed to log in as `user`.
 ///
 /// In the background: an answer that waited for it would tell by its time that the account exists.
-fn note_failure(identity: &Identity, user: UserRow, request: &RequestFacts) {
+fn note_failure(identity: &Identity, user: UserRow, request: &RequestFacts, verdict: Verdict) {
     let origin = Origin::caller(&user.caller(Id::new()), request);
     let identity = identity.clone();
     let store = identity.store().clone();
@@ -110,7 +161,17 @@ fn note_failure(identity: &Identity, user: UserRow, request: &RequestFacts) {
                 metadata: json!({"auth_method": AuthMethod::Password}),
                 letter: None,
             };
-            security::record(tx, &identity, &origin, &incident)
+            security::record(tx, &identity, &origin, &incident)?;
+            if verdict == Verdict::Besieged {
+                let locked = Incident {
+                    event: SecurityEvent::AccountLocked,
+                    description: "Too many failed logins: closed to unknown places for a while",
+                    letter: Some((letters::ACCOUNT_LOCKED, json!({"minutes": LOCKED_MINUTES}))),
+                    ..incident
+                };
+                security::record(tx, &identity, &origin, &locked)?;
+            }
+            Ok::<_, StoreError>(())
         });
         if let Err(error) = noted.await {
             tracing::error!(%error, "a failed login was not recorded");

@@ -7,23 +7,35 @@
 
 mod api;
 pub(crate) mod challenges;
+mod change_email;
+mod change_password;
 pub(crate) mod completion;
 mod login;
 mod logout;
 mod me;
 mod methods;
+mod options;
+mod password_rules;
+mod passwordless;
+mod proof_mail;
 mod refresh;
+pub(crate) mod refusals;
+pub(crate) mod register;
+mod reset_password;
 mod sessions;
 mod throttle;
+mod verify_email;
 pub(crate) mod view;
 
 use utoipa::openapi::{RefOr, Required};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use self::{
-    api::{AuthError, DetailMessage, LoginResponse, User, ValidationError},
+    api::{AuthError, User, ValidationError, free_object},
     completion::Desk,
     methods::{AuthMethod, MfaMethod, MfaStep},
+    proof_mail::MailProof,
+    sessions::{end as end_session, end_others as end_other_sessions},
     throttle::Throttle,
 };
 use crate::state::Area;
@@ -33,7 +45,22 @@ pub(crate) fn routes() -> OpenApiRouter<Area> {
         .routes(routes!(login::login))
         .routes(routes!(logout::logout))
         .routes(routes!(refresh::refresh_token))
-        .routes(routes!(me::get_current_user));
+        .routes(routes!(me::get_current_user))
+        .routes(routes!(options::get_auth_configuration))
+        .routes(routes!(register::register))
+        .routes(routes!(verify_email::verify_email))
+        .routes(routes!(verify_email::resend_verification_email))
+        .routes(routes!(
+            change_email::request_email_change,
+            change_email::cancel_email_change
+        ))
+        .routes(routes!(change_email::confirm_email_change))
+        .routes(routes!(passwordless::request_passwordless_login))
+        .routes(routes!(passwordless::verify_passwordless_login))
+        .routes(routes!(change_password::change_password))
+        .routes(routes!(reset_password::request_password_reset))
+        .routes(routes!(reset_password::validate_password_reset_token))
+        .routes(routes!(reset_password::confirm_password_reset));
     optional_body(&mut routes, "/v1/auth/logout");
     routes
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use diesel::{
     ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, RunQueryDsl,
     Selectable, SelectableHelper,
+    dsl::{exists, select},
 };
 use kernel::{
     access::{Credential, User},
     http::{ApiError, ApiResult, RequestFacts},
     id::Id,
     json::JsonText,
-    store::{StoreError, Tx, lock},
+    store::{Conn, StoreError, Tx, lock},
     time::Time,
 };
 
@@ -154,7 +155,7 @@ pub(super) fn lock_by_refresh_token(tx: &mut Tx<'_>, hash: &str) -> Result<Optio
 }
 
 /// Ends a session with all its tokens. Tells whether it was open.
-pub(super) fn end(tx: &mut Tx<'_>, session: Id<Credential>) -> Result<bool, StoreError> {
+pub(crate) fn end(tx: &mut Tx<'_>, session: Id<Credential>) -> Result<bool, StoreError> {
     let now = tx.now();
     let open = credentials::table
         .filter(credentials::id.eq(session))
@@ -168,7 +169,7 @@ pub(super) fn end(tx: &mut Tx<'_>, session: Id<Credential>) -> Result<bool, Stor
 }
 
 /// Ends all sessions of a user but one. Returns those that were open.
-pub(super) fn end_others(
+pub(crate) fn end_others(
     tx: &mut Tx<'_>,
     user: Id<User>,
     kept: Option<Id<Credential>>,
@@ -190,6 +191,21 @@ pub(super) fn end_others(
         }
     }
     Ok(ended)
+}
+
+/// Whether a session of the user's was used from this address since then.
+pub(super) fn was_used_from(
+    conn: &mut Conn,
+    user: Id<User>,
+    address: &str,
+    since: Time,
+) -> Result<bool, StoreError> {
+    let used = credentials::table
+        .filter(credentials::user_id.eq(user))
+        .filter(credentials::kind.eq(CredentialKind::Session))
+        .filter(credentials::last_used_ip.eq(address))
+        .filter(credentials::last_used_at.ge(since));
+    Ok(select(exists(used)).get_result(conn)?)
 }
 
 /// A session whose tokens are made.

@@ -1,4 +1,7 @@
-//! Guessing passwords, slowed down: failures are counted by account and address, and by address alone.
+//! Guessing, slowed down: failures are counted by account and address, by address alone, and by account alone.
+//!
+//! An account that is attacked from many addresses is closed to places that its user was never seen at
+//! ([`Throttle::is_besieged`]); the user's own devices still get in, so that nobody can lock them out by guessing.
 //!
 //! In memory, so that an attack costs no writes: each node counts its own.
 
@@ -31,6 +34,7 @@ struct Window {
 pub(crate) struct Throttle {
     per_account: u32,
     per_address: u32,
+    anywhere: u32,
     counts: Mutex<Counts>,
 }
 
@@ -38,14 +42,25 @@ pub(crate) struct Throttle {
 struct Counts {
     accounts: HashMap<(String, u128), Window>,
     addresses: HashMap<u128, Window>,
+    anywhere: HashMap<String, Window>,
+}
+
+/// What a failure has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing yet.
+    Counted,
+    /// The account is closed to strangers from now on: this was the failure that did it.
+    Besieged,
 }
 
 impl Throttle {
     /// Allows so many failures in a window.
-    pub(crate) fn new(per_account: u32, per_address: u32) -> Self {
+    pub(crate) fn new(per_account: u32, per_address: u32, anywhere: u32) -> Self {
         Self {
             per_account,
             per_address,
+            anywhere,
             counts: Mutex::default(),
         }
     }
@@ -54,7 +69,7 @@ impl Throttle {
     ///
     /// # Errors
     /// 429 until the window ends.
-    pub(super) fn admit(&self, account: &str, address: IpAddr, now: Time) -> ApiResult<()> {
+    pub(crate) fn admit(&self, account: &str, address: IpAddr, now: Time) -> ApiResult<()> {
         let key = (account.to_owned(), network(address));
         self.check(
             &self.counts.lock().unwrap_or_else(PoisonError::into_inner),
@@ -70,17 +85,46 @@ impl Throttle {
     ///
     /// # Errors
     /// 429 until the window ends.
-    pub(super) fn judge(&self, account: &str, address: IpAddr, now: Time, is_right: bool) -> ApiResult<()> {
+    pub(crate) fn judge(
+        &self,
+        account: &str,
+        address: IpAddr,
+        now: Time,
+        is_right: bool,
+    ) -> ApiResult<Verdict> {
         let key = (account.to_owned(), network(address));
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         self.check(&counts, &key, now)?;
         if is_right {
             counts.accounts.remove(&key);
-        } else {
-            add(&mut counts.addresses, key.1, now);
-            add(&mut counts.accounts, key, now);
+            return Ok(Verdict::Counted);
         }
-        Ok(())
+        add(&mut counts.addresses, key.1, now);
+        add(&mut counts.accounts, key, now);
+        if account.is_empty() {
+            return Ok(Verdict::Counted);
+        }
+        let failures = add(&mut counts.anywhere, account.to_owned(), now);
+        Ok(if failures == self.anywhere {
+            Verdict::Besieged
+        } else {
+            Verdict::Counted
+        })
+    }
+
+    /// Counts a request that is limited whatever becomes of it: one that has a mail sent.
+    ///
+    /// # Errors
+    /// 429 until the window ends.
+    pub(crate) fn count(&self, account: &str, address: IpAddr, now: Time) -> ApiResult<()> {
+        self.judge(account, address, now, false).map(drop)
+    }
+
+    /// How long an account is still closed to places that its user was never seen at.
+    pub(crate) fn is_besieged(&self, account: &str, now: Time) -> Option<Duration> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = wait(&counts.anywhere, account, self.anywhere, now);
+        (!left.is_zero()).then_some(left)
     }
 
     fn check(&self, counts: &Counts, key: &(String, u128), now: Time) -> ApiResult<()> {
@@ -91,14 +135,17 @@ impl Throttle {
             return Ok(());
         }
         metrics::counter!("onet_logins_throttled").increment(1);
-        Err(ApiError::throttled(
-            longest.as_secs() + u64::from(longest.subsec_nanos() > 0),
-        ))
+        Err(refusal(longest))
     }
 }
 
+/// 429 for so long.
+pub(crate) fn refusal(left: Duration) -> ApiError {
+    ApiError::throttled(left.as_secs() + u64::from(left.subsec_nanos() > 0))
+}
+
 /// How long `key` must wait; zero if it need not.
-fn wait<K: Hash + Eq + Borrow<Q>, Q: Hash + Eq>(
+fn wait<K: Hash + Eq + Borrow<Q>, Q: Hash + Eq + ?Sized>(
     windows: &HashMap<K, Window>,
     key: &Q,
     limit: u32,
@@ -110,7 +157,8 @@ fn wait<K: Hash + Eq + Borrow<Q>, Q: Hash + Eq>(
         .map_or(Duration::ZERO, |window| (window.began + WINDOW).since(now))
 }
 
-fn add<K: Hash + Eq>(windows: &mut HashMap<K, Window>, key: K, now: Time) {
+/// Counts a failure and tells how many there have been in its window.
+fn add<K: Hash + Eq>(windows: &mut HashMap<K, Window>, key: K, now: Time) -> u32 {
     if windows.len() >= MOST && !windows.contains_key(&key) {
         make_room(windows, now);
     }
@@ -125,6 +173,7 @@ fn add<K: Hash + Eq>(windows: &mut HashMap<K, Window>, key: K, now: Time) {
         };
     }
     window.failures = window.failures.saturating_add(1);
+    window.failures
 }
 
 /// Forgets the windows that have ended, and the older half if that is not enough: rarely, so that adding
@@ -165,7 +214,7 @@ mod tests {
 
     #[test]
     fn an_account_is_closed_to_the_address_that_failed() {
-        let throttle = Throttle::new(5, 50);
+        let throttle = Throttle::new(5, 50, 100);
         fail(&throttle, "a", address(1), 4);
         assert!(throttle.admit("a", address(1), NOW).is_ok());
         fail(&throttle, "a", address(1), 1);
@@ -182,7 +231,7 @@ mod tests {
 
     #[test]
     fn an_address_that_tries_many_accounts_is_closed() {
-        let throttle = Throttle::new(5, 50);
+        let throttle = Throttle::new(5, 50, 100);
         for account in 0..50 {
             fail(&throttle, &account.to_string(), address(1), 1);
         }
@@ -192,7 +241,7 @@ mod tests {
 
     #[test]
     fn success_forgets_the_accounts_failures_alone() {
-        let throttle = Throttle::new(5, 8);
+        let throttle = Throttle::new(5, 8, 100);
         fail(&throttle, "a", address(1), 4);
         throttle.judge("a", address(1), NOW, true).unwrap();
         fail(&throttle, "a", address(1), 4);
@@ -201,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_window_begins_anew_after_its_end() {
-        let throttle = Throttle::new(2, 50);
+        let throttle = Throttle::new(2, 50, 100);
         fail(&throttle, "a", address(1), 1);
         throttle.judge("a", address(1), NOW + WINDOW, false).unwrap();
         assert!(throttle.admit("a", address(1), NOW + WINDOW).is_ok());
@@ -209,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_hosts_of_one_ipv6_network_are_one_client() {
-        let throttle = Throttle::new(2, 50);
+        let throttle = Throttle::new(2, 50, 100);
         fail(&throttle, "a", "2001:db8::1".parse().unwrap(), 2);
         assert!(
             throttle
@@ -221,6 +270,25 @@ mod tests {
                 .admit("a", "2001:db8:0:1::1".parse().unwrap(), NOW)
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn an_account_that_is_attacked_from_everywhere_is_besieged() {
+        let throttle = Throttle::new(5, 50, 20);
+        let mut verdicts = Vec::new();
+        for host in 0..25 {
+            verdicts.push(throttle.judge("a", address(host), NOW, false).unwrap());
+        }
+        assert_eq!(
+            verdicts
+                .iter()
+                .filter(|verdict| **verdict == Verdict::Besieged)
+                .count(),
+            1
+        );
+        assert_eq!(throttle.is_besieged("a", NOW), Some(WINDOW));
+        assert_eq!(throttle.is_besieged("b", NOW), None);
+        assert_eq!(throttle.is_besieged("a", NOW + WINDOW), None);
     }
 
     #[test]

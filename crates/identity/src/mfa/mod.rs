@@ -2,4 +2,4 @@
 
 mod rows;
 
-pub(crate) use self::rows::{Factors, TrustedDevice, use_trusted_device};
+pub(crate) use self::rows::{Factors, TrustedDevice, forget_trusted_devices, is_trusted, use_trusted_device};

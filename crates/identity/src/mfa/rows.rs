@@ -1,6 +1,9 @@
 //! How second factors are stored. Every finder takes the user.
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
+use diesel::{
+    ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl,
+    dsl::{exists, select},
+};
 use kernel::{
     access::User,
     id::Id,
@@ -105,4 +108,26 @@ pub(crate) fn use_trusted_device(
             .execute(tx.conn())?;
     }
     Ok(device)
+}
+
+/// Asks for the second factor on every device again. Tells how many were trusted.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn forget_trusted_devices(tx: &mut Tx<'_>, user: Id<User>) -> Result<usize, StoreError> {
+    Ok(
+        diesel::delete(trusted_devices::table.filter(trusted_devices::user_id.eq(user)))
+            .execute(tx.conn())?,
+    )
+}
+
+/// Whether this is the hash of a trusted device's token of the user's.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn is_trusted(conn: &mut Conn, user: Id<User>, token_hash: &str) -> Result<bool, StoreError> {
+    let device = trusted_devices::table
+        .filter(trusted_devices::user_id.eq(user))
+        .filter(trusted_devices::token_hash.eq(token_hash));
+    Ok(select(exists(device)).get_result(conn)?)
 }

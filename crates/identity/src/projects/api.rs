@@ -119,6 +119,19 @@ pub struct ResourceCounts {
     pub hosting_accounts: i64,
 }
 
+impl ResourceCounts {
+    /// Whether nothing is there that somebody uses or pays for. Empty networks and rules do not count.
+    pub const fn is_empty(&self) -> bool {
+        self.instances == 0
+            && self.volumes == 0
+            && self.snapshots == 0
+            && self.uptime_monitors == 0
+            && self.domains == 0
+            && self.dns_zones == 0
+            && self.hosting_accounts == 0
+    }
+}
+
 /// A user, as other members see them.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct UserSummary {

@@ -4,6 +4,8 @@
 //! side, and, where [`Incident::letter`] names one, a mail to the user (NIST SP 800-63B-4, section 4.6; ASVS 5.0,
 //! V6.3.7). All of it stands in the transaction of the change itself.
 
+mod list;
+
 use diesel::{Insertable, RunQueryDsl};
 use kernel::{
     access::{Credential, User},
@@ -18,6 +20,8 @@ use kernel::{
 use serde_json::{Value, json};
 
 use crate::{Identity, device::Device, letters, schema::security_events, users::UserRow};
+
+pub(crate) use self::list::routes;
 
 kernel::words! {
     /// What happened to an account
@@ -183,10 +187,26 @@ pub(crate) fn tell(
     diesel::insert_into(security_events::table)
         .values(&row)
         .execute(tx.conn())?;
-    if let Some((template, values)) = &incident.letter {
-        letters::post(tx, identity, incident.user, template, told(values, origin, now, incident.user.language))?;
+    match &incident.letter {
+        Some((template, values)) => notify(tx, identity, origin, incident.user, template, values),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Mails a notice about an account's security: `values` with `time`, `address` and `device` added.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn notify(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    origin: &Origin,
+    user: &UserRow,
+    template: &'static str,
+    values: &Value,
+) -> Result<(), StoreError> {
+    let values = told(values, origin, tx.now(), user.language);
+    letters::post(tx, identity, user, template, values)
 }
 
 /// What every security notice says besides its own matter.

@@ -40,6 +40,16 @@ impl<T> Answer<T> {
         }
     }
 
+    /// 202: it is noted, and nothing can be looked at meanwhile.
+    pub const fn noted(body: T) -> Self {
+        Self {
+            status: StatusCode::ACCEPTED,
+            body,
+            version: None,
+            location: None,
+        }
+    }
+
     /// 200 with something that has no version.
     pub const fn plain(body: T) -> Self {
         Self {
