@@ -4,7 +4,7 @@
 //! (`time`), from where (`address`) and with what (`device`) it happened; an empty one is left out.
 
 use kernel::{
-    mail::Letter,
+    mail::{Letter, wording},
     store::{StoreError, Tx},
 };
 use serde_json::Value;
@@ -80,7 +80,8 @@ kernel::letters! {
     MEMBER_REMOVED = "member_removed" { "name": "Ada", "organization": "Analytical Engines" }
 }
 
-/// Posts a mail to a user, in their language, with their name among its values.
+/// Posts a mail to a user, in their language, with their name among its values. A notice that says neither when nor from
+/// where is about now, and leaves the rest out.
 ///
 /// # Errors
 /// The database refused.
@@ -92,6 +93,14 @@ pub(crate) fn post(
     mut values: Value,
 ) -> Result<(), StoreError> {
     values["name"] = user.first_name.as_str().into();
+    if let Some(values) = values.as_object_mut() {
+        values
+            .entry("time")
+            .or_insert_with(|| wording::moment(tx.now(), user.language).into());
+        for fact in ["address", "device"] {
+            values.entry(fact).or_insert_with(|| "".into());
+        }
+    }
     let letter = Letter {
         to: user.email.clone(),
         language: user.language,

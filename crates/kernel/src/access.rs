@@ -411,6 +411,7 @@ mod tests {
             organization: None,
             project: None,
             expires_at: None,
+            authenticated_at: None,
         }
     }
 

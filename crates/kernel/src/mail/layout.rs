@@ -402,10 +402,11 @@ fn to_jinja(value: &Value) -> Jinja {
             .map_or_else(|| Jinja::from(number.to_string()), Jinja::from),
         Value::String(text) => Jinja::from(text.as_str()),
         Value::Array(items) => items.iter().map(to_jinja).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| (name.as_str(), to_jinja(value)))
-            .collect(),
+        Value::Object(members) => Jinja::from_pairs(
+            members
+                .iter()
+                .map(|(name, value)| (name.as_str(), to_jinja(value))),
+        ),
     }
 }
 
