@@ -43,8 +43,8 @@ pub(crate) struct ValidationError {
     /// Why the body could not be read at all.
     #[schema(required = false)]
     pub(crate) detail: String,
-    /// The reason's code, beside `detail`.
-    #[schema(required = false)]
+    /// The reason's code, beside `detail`; or the faults of a field of this name.
+    #[schema(required = false, schema_with = anything)]
     pub(crate) code: String,
     /// Errors by field.
     #[serde(flatten)]
@@ -290,6 +290,10 @@ pub(super) struct Rights {
     /// The one project of a project token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) project_id: Option<ProjectId>,
+}
+
+fn anything() -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(SchemaType::AnyValue).into()
 }
 
 /// An object whose members the contract leaves open.

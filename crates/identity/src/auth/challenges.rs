@@ -234,6 +234,19 @@ pub(crate) fn lock_by_token(
     Ok(row.filter(|row| row.is_open(now)))
 }
 
+/// The proof of a purpose with this id, only looked at.
+pub(crate) fn find_by_id(
+    conn: &mut Conn,
+    purpose: Purpose,
+    id: ChallengeId,
+) -> Result<Option<ChallengeRow>, StoreError> {
+    let query = challenges::table
+        .filter(challenges::id.eq(id))
+        .filter(challenges::purpose.eq(purpose))
+        .select(ChallengeRow::as_select());
+    Ok(query.first(conn).optional()?)
+}
+
 /// The proof of a purpose with this id, locked, open or not.
 pub(crate) fn lock_by_id(
     tx: &mut Tx<'_>,

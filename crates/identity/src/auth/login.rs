@@ -1,7 +1,5 @@
 //! `login`: a password for a session.
 
-use std::time::Duration;
-
 use axum::{Extension, Json, extract::State};
 use kernel::{
     audit::Origin,
@@ -15,12 +13,12 @@ use super::{
     AuthError, ValidationError,
     api::{Login, LoginResponse},
     completion::{self, Desk, FirstFactor, Mailbox},
+    guard,
     methods::AuthMethod,
-    sessions,
-    throttle::{Verdict, refusal as throttled},
+    throttle::Verdict,
 };
 use crate::{
-    Identity, letters, mfa,
+    Identity, letters,
     security::{self, Incident, SecurityEvent},
     state::Area,
     users::{UserRow, email_key, find_by_email},
@@ -28,9 +26,6 @@ use crate::{
 
 /// The window of the throttle, for the mail.
 const LOCKED_MINUTES: u64 = 15;
-/// How long a network counts as the user's after a session was used from it.
-const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
 /// [Authentication] Log in with e-mail and password
 ///
 /// Checks the password. Without a second factor it opens a session and returns tokens; otherwise it returns an MFA
@@ -62,23 +57,12 @@ pub(super) async fn login(
     let login = change.body()?;
     let key = email_key(&login.email);
     let now = identity.clock().now();
-    identity.throttle().admit(&key, request.address, now)?;
+    guard::admit(&identity, &key, &request, login.trusted_device_token.as_deref()).await?;
     let wanted = key.clone();
     let user = identity
         .store()
         .read("login", move |conn| find_by_email(conn, &wanted))
         .await?;
-    if let Some(left) = identity.throttle().is_besieged(&key, now)
-        && !is_known_place(
-            &identity,
-            user.as_ref(),
-            &request,
-            login.trusted_device_token.as_deref(),
-        )
-        .await?
-    {
-        return Err(throttled(left));
-    }
     if !identity.settings().password_login {
         return Err(refusal());
     }
@@ -110,33 +94,6 @@ pub(super) async fn login(
             Err(refusal())
         }
     }
-}
-
-/// Whether the user was logged in from this network lately, or shows a trusted device's token.
-async fn is_known_place(
-    identity: &Identity,
-    user: Option<&UserRow>,
-    request: &RequestFacts,
-    device: Option<&str>,
-) -> ApiResult<bool> {
-    let Some(user) = user.map(|user| user.id) else {
-        return Ok(false);
-    };
-    let address = request.address.to_string();
-    let since = identity.clock().now() - KNOWN_FOR;
-    let device = device.map(|token| identity.secrets().hash_token(token));
-    let known = identity
-        .store()
-        .read("is_known_place", move |conn| {
-            if let Some(hash) = &device
-                && mfa::is_trusted(conn, user, hash)?
-            {
-                return Ok(true);
-            }
-            sessions::was_used_from(conn, user, &address, since)
-        })
-        .await;
-    Ok(known?)
 }
 
 fn refusal() -> ApiError {

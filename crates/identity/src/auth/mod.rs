@@ -10,6 +10,7 @@ pub(crate) mod challenges;
 mod change_email;
 mod change_password;
 pub(crate) mod completion;
+pub(crate) mod guard;
 mod login;
 mod logout;
 mod me;
@@ -31,7 +32,7 @@ use utoipa::openapi::{RefOr, Required};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use self::{
-    api::{AuthError, User, ValidationError, free_object},
+    api::{AuthError, ValidationError, free_object},
     completion::Desk,
     methods::{AuthMethod, MfaMethod, MfaStep},
     proof_mail::MailProof,

@@ -18,13 +18,14 @@ use super::{
     api::LoginResponse,
     challenges::{self, Attempt, ChallengeId, Purpose, gone},
     completion::{self, Desk, FirstFactor, Mailbox},
+    guard,
     methods::AuthMethod,
     options::PasswordlessMethod,
     proof_mail::{self, Asked, Form},
     refusals::Public,
     verify_email::wrong_code,
 };
-use crate::{state::Area, users::email_key};
+use crate::{Identity, state::Area, users::email_key};
 
 /// The body of `request_passwordless_login`.
 #[derive(Clone, Deserialize, ToSchema)]
@@ -215,7 +216,14 @@ pub(super) async fn verify_passwordless_login(
     let body = change.body()?.clone();
     let proof = body.proof()?;
     let now = identity.clock().now();
-    identity.throttle().admit("passwordless", request.address, now)?;
+    let account = account(&identity, &proof).await?;
+    guard::admit(
+        &identity,
+        &account,
+        &request,
+        body.trusted_device_token.as_deref(),
+    )
+    .await?;
     let desk = Desk {
         identity: identity.clone(),
         request: request.clone(),
@@ -228,8 +236,23 @@ pub(super) async fn verify_passwordless_login(
         .await?;
     identity
         .throttle()
-        .judge("passwordless", request.address, now, outcome.is_ok())?;
+        .judge(&account, request.address, now, outcome.is_ok())?;
     outcome.map(Json)
+}
+
+/// The address that a code is guessed for; nothing for tokens, which can't be guessed.
+async fn account(identity: &Identity, proof: &Proof) -> ApiResult<String> {
+    let Proof::Code { id, .. } = proof else {
+        return Ok(String::new());
+    };
+    let id = *id;
+    let row = identity
+        .store()
+        .read("passwordless_account", move |conn| {
+            challenges::find_by_id(conn, Purpose::Passwordless, id)
+        })
+        .await?;
+    Ok(row.and_then(|row| row.email_key).unwrap_or_default())
 }
 
 /// The outcome of a wrong proof is kept, and with it the count of wrong codes.

@@ -120,7 +120,7 @@ pub(super) async fn validate_password_reset_token(
 /// 410 for a token that can't be used, 429 for who tries many.
 async fn owner(identity: &crate::Identity, request: &RequestFacts, token: String) -> ApiResult<String> {
     let now = identity.clock().now();
-    identity.throttle().admit("reset", request.address, now)?;
+    identity.throttle().admit("", request.address, now)?;
     let desk = identity.clone();
     let found = identity
         .store()
@@ -134,7 +134,7 @@ async fn owner(identity: &crate::Identity, request: &RequestFacts, token: String
         .await?;
     identity
         .throttle()
-        .judge("reset", request.address, now, found.is_some())?;
+        .judge("", request.address, now, found.is_some())?;
     found.ok_or_else(gone)
 }
 

@@ -128,7 +128,12 @@ impl Throttle {
     }
 
     fn check(&self, counts: &Counts, key: &(String, u128), now: Time) -> ApiResult<()> {
-        let account = wait(&counts.accounts, key, self.per_account, now);
+        // Guesses that name no account are limited by address alone.
+        let account = if key.0.is_empty() {
+            Duration::ZERO
+        } else {
+            wait(&counts.accounts, key, self.per_account, now)
+        };
         let address = wait(&counts.addresses, &key.1, self.per_address, now);
         let longest = account.max(address);
         if longest.is_zero() {

@@ -15,6 +15,7 @@ use super::{
     api::{DetailMessage, EmailOnly, LoginResponse},
     challenges::{self, Attempt, Purpose, gone},
     completion::{self, Desk, FirstFactor, Mailbox},
+    guard,
     methods::AuthMethod,
     proof_mail::{self, Asked, Form},
     refusals::Public,
@@ -103,9 +104,9 @@ pub(super) async fn verify_email(
     let now = identity.clock().now();
     let account = match &proof {
         Proof::Token(_) => String::new(),
-        Proof::Code { email_key, .. } => format!("verify:{email_key}"),
+        Proof::Code { email_key, .. } => email_key.clone(),
     };
-    identity.throttle().admit(&account, request.address, now)?;
+    guard::admit(&identity, &account, &request, None).await?;
     let desk = Desk {
         identity: identity.clone(),
         request: request.clone(),

@@ -25,6 +25,7 @@ pub(crate) use self::list::routes;
 
 kernel::words! {
     /// What happened to an account
+    #[schema(as = SecurityEventKind)]
     pub enum SecurityEvent {
         /// Login Succeeded
         LoginSucceeded = "login_succeeded",
