@@ -15,8 +15,9 @@ use kernel::{
 };
 
 use crate::{
-    api_keys, counters,
+    counters,
     credentials::{CredentialKind, Scope},
+    keys,
     organizations::{OrganizationRow, OrganizationType, SupportPlan},
     projects::{Environment, ProjectRow},
     schema::{memberships, organizations, project_members, projects, users},
@@ -285,7 +286,7 @@ pub fn create_api_key(
     }
     let now = tx.now();
     let (key, prefix) = new_api_key();
-    let row = api_keys::NewCredential {
+    let row = keys::NewCredential {
         id: Id::new(),
         kind,
         user_id: user,
@@ -293,6 +294,7 @@ pub fn create_api_key(
         prefix,
         secret_hash: secrets.hash_token(&key),
         scopes: JsonText::of(&scopes),
+        allowed_ips: JsonText::of::<[&str]>(&[]),
         organization_id: organization,
         project_id: project,
         expires_at,
@@ -300,6 +302,6 @@ pub fn create_api_key(
         created: now,
         modified: now,
     };
-    api_keys::insert(tx, &row)?;
+    keys::insert(tx, &row)?;
     Ok((row.id, key))
 }

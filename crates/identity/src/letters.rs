@@ -54,6 +54,8 @@ kernel::letters! {
     API_KEY_CREATED = "api_key_created" { "name": "Ada", "key": "deploy", "prefix": "sk-onetsolutions-abcdefg", "time": "1 August 2026, 14:05 UTC", "address": "203.0.113.9", "device": "Firefox on Linux" }
     /// An API key was replaced.
     API_KEY_ROTATED = "api_key_rotated" { "name": "Ada", "key": "deploy", "prefix": "sk-onetsolutions-abcdefg", "time": "1 August 2026, 14:05 UTC", "address": "203.0.113.9", "device": "Firefox on Linux" }
+    /// An API key was revoked, or whoever held it ended it.
+    API_KEY_REVOKED = "api_key_revoked" { "name": "Ada", "key": "deploy", "prefix": "sk-onetsolutions-abcdefg", "time": "1 August 2026, 14:05 UTC", "address": "203.0.113.9", "device": "Firefox on Linux" }
     /// There is a new project token.
     PROJECT_TOKEN_CREATED = "project_token_created" { "name": "Ada", "token": "ci", "project": "Website", "time": "1 August 2026, 14:05 UTC", "address": "203.0.113.9", "device": "Firefox on Linux" }
     /// An account elsewhere can be used to log in.

@@ -13,10 +13,15 @@ mod auth;
 pub mod counters;
 pub mod credentials;
 mod device;
+mod keys;
 pub mod letters;
 mod mfa;
+pub mod notification_preferences;
+pub mod operators;
 mod organizations;
 pub mod passwords;
+mod profile;
+mod project_tokens;
 mod projects;
 pub mod schema;
 pub mod secrets;
@@ -50,7 +55,11 @@ pub fn routes(identity: Identity, app: App, counter: Arc<dyn ResourceCounter>) -
         .merge(account::routes())
         .merge(sessions::routes())
         .merge(security::routes())
+        .merge(tokens::routes())
+        .merge(profile::routes())
+        .merge(notification_preferences::routes())
         .merge(api_keys::routes())
+        .merge(project_tokens::routes())
         .merge(organizations::routes())
         .merge(projects::routes())
         .merge(audit_logs::routes())
@@ -84,6 +93,11 @@ pub async fn housekeeping(identity: &Identity) -> Result<(), kernel::store::Stor
             return Ok(());
         }
     }
+}
+
+/// What the area serves beside the API's document: the public keys of access tokens, and pictures.
+pub fn pages(identity: Identity) -> axum::Router {
+    tokens::pages().merge(profile::pages()).with_state(identity)
 }
 
 /// Lets logins pass: keys and tokens can't manage credentials.

@@ -18,7 +18,7 @@ const REFRESH_RANDOM: usize = 48;
 
 /// What is derived from the master secret. All nodes of an installation have the same.
 pub struct Secrets {
-    signing_seed: [u8; 32],
+    master: MasterSecret,
     pepper: [u8; 32],
 }
 
@@ -32,14 +32,14 @@ impl Secrets {
     /// Derives the secrets. The labels never change: existing hashes and tokens depend on them.
     pub fn derive(master: &MasterSecret) -> Self {
         Self {
-            signing_seed: master.derive("jwt-ed25519/1"),
+            master: master.clone(),
             pepper: master.derive("pepper/1"),
         }
     }
 
-    /// The Ed25519 seed of the key that signs access tokens.
-    pub(crate) const fn signing_seed(&self) -> &[u8; 32] {
-        &self.signing_seed
+    /// The Ed25519 seed of a generation of the key that signs access tokens.
+    pub(crate) fn signing_seed(&self, generation: i64) -> [u8; 32] {
+        self.master.derive(&format!("jwt-ed25519/{generation}"))
     }
 
     /// How an API key, project token or refresh token is stored and found: 64 hexadecimal digits.
@@ -72,6 +72,11 @@ pub(crate) fn is_key(token: &str) -> bool {
 /// A fresh refresh token.
 pub(crate) fn new_refresh_token() -> String {
     format!("{REFRESH_PREFIX}{}", random_text(REFRESH_RANDOM))
+}
+
+/// Whether `token` has the form of a refresh token.
+pub(crate) fn is_refresh_token(token: &str) -> bool {
+    token.starts_with(REFRESH_PREFIX)
 }
 
 /// A fresh token for a link, a login's second step, or a remembered device: 238 bits of randomness.
@@ -115,7 +120,8 @@ mod tests {
         let secrets = derived(b"0123456789abcdef0123456789abcdef");
         let same = derived(b"0123456789abcdef0123456789abcdef");
         let other = derived(b"0123456789abcdef0123456789abcdeg");
-        assert_ne!(secrets.signing_seed, secrets.pepper);
+        assert_ne!(secrets.signing_seed(1), secrets.pepper);
+        assert_ne!(secrets.signing_seed(1), secrets.signing_seed(2));
         assert_eq!(secrets.hash_token("x"), same.hash_token("x"));
         assert_ne!(secrets.hash_token("x"), other.hash_token("x"));
         assert_eq!(secrets.hash_token("x").len(), 64);

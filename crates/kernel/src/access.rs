@@ -198,6 +198,10 @@ pub trait Access: Send + Sync {
     /// It can't be one of ours.
     fn read_bearer(&self, token: &str) -> Result<Bearer, AuthFault>;
 
+    /// Looks for the signing key that a token names, where this process does not know it: another node may have made it.
+    /// Tells whether reading the token again is worth while.
+    fn learn_key<'a>(&'a self, token: &'a str) -> Later<'a, bool>;
+
     /// Finds the caller, if the credential still holds.
     fn caller<'a>(&'a self, bearer: &'a Bearer, address: IpAddr) -> Later<'a, Caller>;
 

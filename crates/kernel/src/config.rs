@@ -113,6 +113,7 @@ pub struct Limits {
     pub login_failures_per_address: u32,
     pub login_failures_anywhere: u32,
     pub mails_per_address: u32,
+    pub token_checks_per_address: u32,
 }
 
 /// `[auth]`
@@ -263,6 +264,39 @@ impl Network {
             _ => false,
         }
     }
+
+    /// The same network with no bits of an address inside it.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        let address = match self.address {
+            IpAddr::V4(net) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                IpAddr::V4((u32::from(net) & mask).into())
+            }
+            IpAddr::V6(net) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                IpAddr::V6((u128::from(net) & mask).into())
+            }
+        };
+        Self { address, ..self }
+    }
+
+    /// Whether this is IPv4 written as IPv6 (`::ffff:10.0.0.1`): it contains no address, since those count as IPv4.
+    pub fn is_mapped_ipv4(self) -> bool {
+        matches!(self.address, IpAddr::V6(net) if net.to_ipv4_mapped().is_some()) && self.prefix >= 96
+    }
+}
+
+/// An address alone where the network is one address.
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let longest = if self.address.is_ipv4() { 32 } else { 128 };
+        if self.prefix == longest {
+            write!(f, "{}", self.address)
+        } else {
+            write!(f, "{}/{}", self.address, self.prefix)
+        }
+    }
 }
 
 impl FromStr for Network {
@@ -273,6 +307,11 @@ impl FromStr for Network {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
         let address: IpAddr = address.parse().map_err(|_| fault())?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
+        // Digits only: Rust would read `+8` too.
+        let plain = |prefix: &str| prefix.bytes().all(|byte| byte.is_ascii_digit());
+        if prefix.is_some_and(|prefix| !plain(prefix)) {
+            return Err(fault());
+        }
         let prefix = prefix.map_or(Ok(longest), str::parse).map_err(|_| fault())?;
         if prefix > longest {
             Err(fault())
@@ -378,6 +417,11 @@ impl Config {
         at_least(
             "limits.address_per_second",
             self.limits.address_per_second.into(),
+            1,
+        )?;
+        at_least(
+            "limits.token_checks_per_address",
+            self.limits.token_checks_per_address.into(),
             1,
         )?;
         at_least("auth.argon2_memory_kib", self.auth.argon2_memory_kib.into(), 64)?;

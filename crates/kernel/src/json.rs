@@ -48,3 +48,13 @@ impl<'de> Deserialize<'de> for JsonText {
         serde_json::Value::deserialize(deserializer).map(|value| Self(value.to_string()))
     }
 }
+
+/// Tells a null from a field that is absent, for which `default` answers: absent, null, a value.
+///
+/// # Errors
+/// It is no `T`.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}

@@ -57,6 +57,17 @@ enum Command {
     },
     /// Create a user who operates this installation.
     CreateAdmin(commands::admin::NewAdmin),
+    /// Begin a new generation of the key that signs access tokens, while requests go on.
+    RotateSigningKey {
+        /// Refuse the tokens of earlier generations at once, instead of when they end: clients must refresh theirs.
+        #[arg(long)]
+        retire_old_now: bool,
+    },
+    /// Look at users and help them: what needs no password of theirs.
+    User {
+        #[command(subcommand)]
+        what: commands::users::What,
+    },
     /// Fill an empty database with demo data and print its credentials as JSON.
     Demo(crate::demo::Amounts),
 }
@@ -74,6 +85,8 @@ pub fn run() -> ExitCode {
         Command::Backup { file } => commands::backup(&places, &file),
         Command::Restore { file } => commands::restore(&places, &file),
         Command::CreateAdmin(admin) => commands::admin::create(&places, admin),
+        Command::RotateSigningKey { retire_old_now } => commands::rotate_signing_key(&places, retire_old_now),
+        Command::User { what } => commands::users::run(&places, what),
         Command::Demo(amounts) => commands::demo(&places, &amounts),
     };
     match outcome {

@@ -82,7 +82,9 @@ impl Onet {
         let counter = Arc::new(compute::Counter);
         let routes =
             identity::routes(self.identity.clone(), self.app.clone(), counter).merge(self.compute.routes());
-        let pages = docs_page::routes().merge(mail::page::routes(&self.app));
+        let pages = docs_page::routes()
+            .merge(mail::page::routes(&self.app))
+            .merge(identity::pages(self.identity.clone()));
         Areas::new(openapi::head(), routes, pages)
     }
 
@@ -151,14 +153,21 @@ impl Workers {
     }
 }
 
-/// Tends the metrics every few seconds, and forgets what was kept long enough every hour.
+/// Tends the metrics every few seconds, learns of other nodes' signing keys twice a minute, and forgets what was kept long
+/// enough every hour.
 async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
     let app = &onet.app;
     const PAUSE: Duration = Duration::from_secs(5);
+    const ROUNDS_IN_HALF_A_MINUTE: u32 = 6;
     const ROUNDS_IN_AN_HOUR: u32 = 720;
     let mut round: u32 = 0;
     loop {
         app.tend_metrics();
+        if round.is_multiple_of(ROUNDS_IN_HALF_A_MINUTE)
+            && let Err(error) = onet.identity.renew_signing_keys().await
+        {
+            tracing::warn!(%error, "the signing keys could not be read again");
+        }
         if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
             && let Err(error) = http::forget_old_keys(app).await
         {

@@ -8,13 +8,13 @@ use kernel::{
     access::{OrganizationId, ProjectId},
     http::{Body, PageOf},
     id::{AnyId, Id},
-    json::JsonText,
+    json::{JsonText, present},
     money::Fixed,
     openapi::{Patched, Whole, WriteOnly},
     time::Time,
     words,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
@@ -313,13 +313,6 @@ pub(crate) struct Wanted {
     pub(crate) vpc_id: Option<Option<VpcId>>,
     pub(crate) billing_cycle: Option<BillingCycle>,
     pub(crate) tags: Option<JsonText>,
-}
-
-/// Tells a null from a field that is absent (for which `default` answers).
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// The body of `replace_instance`: an [`Instance`], of which the writable fields count.

@@ -2,6 +2,7 @@
 
 mod roles;
 mod rows;
+mod signing;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -12,7 +13,7 @@ use kernel::{
         Reach,
     },
     config::{Auth, Config, Network},
-    http::{ApiError, ApiResult, Faults, RequestFacts},
+    http::{ApiError, ApiResult, Faults, RequestFacts, limits::Limiter},
     id::{AnyId, Id},
     mail::Mailer,
     secrets::{MasterSecret, Sealer},
@@ -20,6 +21,7 @@ use kernel::{
     time::{Clock, Time},
 };
 use quick_cache::sync::Cache;
+use tokio::sync::Mutex;
 
 pub(crate) use self::roles::in_project;
 use self::rows::{CredentialFacts, Found, UserFacts};
@@ -27,9 +29,10 @@ use crate::{
     auth::Throttle,
     credentials::CredentialKind,
     passwords::Passwords,
+    profile::Workshop,
     schema,
     secrets::{Secrets, is_key},
-    tokens::Tokens,
+    tokens::{Tokens, ring},
     users::UserRow,
 };
 
@@ -48,6 +51,9 @@ pub enum IdentityError {
     /// No signing keys.
     #[error("the keys of access tokens: {0}")]
     Keys(#[from] jsonwebtoken::errors::Error),
+    /// The generations of signing keys can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The cost of hashing is out of range.
     #[error("auth.argon2_*: {0}")]
     Hashing(#[from] argon2::password_hash::Error),
@@ -60,9 +66,14 @@ pub struct Identity(Arc<Inner>);
 struct Inner {
     store: Store,
     clock: Clock,
-    secrets: Secrets,
+    secrets: Arc<Secrets>,
     tokens: Tokens,
+    /// When the generations of signing keys were last read; held while they are.
+    keys_read: Mutex<Time>,
+    /// Questions about tokens, by address.
+    token_checks: Limiter,
     passwords: Passwords,
+    workshop: Workshop,
     throttle: Throttle,
     mail_throttle: Throttle,
     sealer: Sealer,
@@ -89,7 +100,7 @@ impl Identity {
     /// password.
     ///
     /// # Errors
-    /// A setting is out of its range.
+    /// A setting is out of its range, or the database can't be read.
     pub fn new(
         config: &Config,
         store: Store,
@@ -97,13 +108,18 @@ impl Identity {
         master: &MasterSecret,
         mailer: Mailer,
     ) -> Result<Self, IdentityError> {
-        let secrets = Secrets::derive(master);
+        let secrets = Arc::new(Secrets::derive(master));
+        let generations = store.read_now(ring::load)?;
+        let checks = config.limits.token_checks_per_address;
         Ok(Self(Arc::new(Inner {
             store,
+            keys_read: Mutex::new(clock.now()),
             clock,
-            tokens: Tokens::new(&secrets, &config.auth)?,
+            token_checks: Limiter::new(checks, checks),
+            tokens: Tokens::new(Arc::clone(&secrets), &config.auth, &generations)?,
             secrets,
             passwords: Passwords::new(&config.auth)?,
+            workshop: Workshop::default(),
             throttle: Throttle::new(
                 config.limits.login_failures_per_account,
                 config.limits.login_failures_per_address,
@@ -132,6 +148,10 @@ impl Identity {
     /// The hasher of passwords.
     pub fn passwords(&self) -> &Passwords {
         &self.0.passwords
+    }
+
+    pub(crate) fn workshop(&self) -> &Workshop {
+        &self.0.workshop
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -217,6 +237,27 @@ impl Identity {
         &self.0.settings
     }
 
+    /// A credential that holds, with its user and where that one stands.
+    async fn find_holding(
+        &self,
+        operation: &'static str,
+        bearer: &Bearer,
+        organization: Option<Id<Organization>>,
+        project: Option<Id<Project>>,
+    ) -> ApiResult<Option<Found>> {
+        let wanted = bearer.clone();
+        let now = self.0.clock.now();
+        let found = self
+            .0
+            .store
+            .read(operation, move |conn| {
+                rows::find(conn, &wanted, organization, project, now)
+            })
+            .await?;
+        Ok(found.filter(|(credential, user, _)| holds(credential, user, now)))
+    }
+
+    /// The same for a request: it must come from where the credential may be used, and counts as its use.
     async fn find(
         &self,
         operation: &'static str,
@@ -225,21 +266,13 @@ impl Identity {
         organization: Option<Id<Organization>>,
         project: Option<Id<Project>>,
     ) -> ApiResult<Found> {
-        let wanted = bearer.clone();
         let found = self
-            .0
-            .store
-            .read(operation, move |conn| {
-                rows::find(conn, &wanted, organization, project)
-            })
-            .await?;
-        let now = self.0.clock.now();
-        let found = found
-            .filter(|(credential, user, _)| holds(credential, user, now))
+            .find_holding(operation, bearer, organization, project)
+            .await?
             .ok_or(INVALID)?;
         if matches!(bearer, Bearer::Secret { .. }) {
             check_address(&found.0, address)?;
-            self.note_use(&found.0, address, now);
+            self.note_use(&found.0, address, self.0.clock.now());
         }
         Ok(found)
     }
@@ -321,6 +354,10 @@ impl Access for Identity {
             id: claims.sid,
             expires_at: Time::from_micros(claims.exp.saturating_mul(1_000_000)),
         })
+    }
+
+    fn learn_key<'a>(&'a self, token: &'a str) -> Later<'a, bool> {
+        Box::pin(self.look_for_key(token))
     }
 
     fn caller<'a>(&'a self, bearer: &'a Bearer, address: IpAddr) -> Later<'a, Caller> {

@@ -32,6 +32,7 @@ pub(super) struct CredentialFacts {
     pub(super) last_used_at: Option<Time>,
     pub(super) authenticated_at: Option<Time>,
     pub(super) allowed_ips: JsonText,
+    pub(super) created: Time,
 }
 
 /// Its user, likewise.
@@ -58,12 +59,13 @@ pub(super) struct Standing {
 /// A credential with its user and where that one stands.
 pub(super) type Found = (CredentialFacts, UserFacts, Standing);
 
-/// Finds the credential that `bearer` names, and how its user stands to an organization and a project of it.
+/// Finds the credential that `bearer` names at `now`, and how its user stands to an organization and a project of it.
 pub(super) fn find(
     conn: &mut Conn,
     bearer: &Bearer,
     organization: Option<Id<Organization>>,
     project: Option<Id<Project>>,
+    now: Time,
 ) -> Result<Option<Found>, StoreError> {
     // Comparing with NULL finds nothing: no organization asked for, none found.
     let query = credentials::table
@@ -97,14 +99,25 @@ pub(super) fn find(
                 project_members::role.nullable(),
             ),
         ));
-    let found = match bearer {
-        Bearer::Session { id, .. } => query
-            .filter(credentials::id.eq(*id))
-            .filter(credentials::kind.eq(CredentialKind::Session))
-            .first(conn),
-        Bearer::Secret { hash } => query.filter(credentials::secret_hash.eq(hash)).first(conn),
+    let hash = match bearer {
+        Bearer::Session { id, .. } => {
+            let session = query
+                .filter(credentials::id.eq(*id))
+                .filter(credentials::kind.eq(CredentialKind::Session));
+            return Ok(session.first(conn).optional()?);
+        }
+        Bearer::Secret { hash } => hash,
     };
-    Ok(found.optional()?)
+    let present = query.clone().filter(credentials::secret_hash.eq(hash));
+    let found: Option<Found> = present.first(conn).optional()?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    // Only what would be refused otherwise costs a second query: a secret that was replaced, in its grace period.
+    let former = query
+        .filter(credentials::previous_hash.eq(hash))
+        .filter(credentials::previous_until.gt(now));
+    Ok(former.first(conn).optional()?)
 }
 
 /// The organization that older clients know by this number.

@@ -1,20 +1,21 @@
 //! What goes over the wire.
 
-use std::borrow::Cow;
-
 use kernel::{
     access::{CredentialId, OrganizationId},
     http::Body,
+    openapi::Patched,
     time::Time,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, Type},
-};
+use utoipa::ToSchema;
 
-use super::rows::KeyRow;
-use crate::credentials::Scope;
+use crate::{
+    credentials::Scope,
+    keys::{
+        KeyRow,
+        api::{Created, Edits, Shown},
+    },
+};
 
 /// An API key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -33,7 +34,7 @@ pub(super) struct ApiKey {
     pub(super) scopes: Vec<Scope>,
     /// Limits the key to one organization; null reaches every organization of the user.
     pub(super) organization_id: Option<OrganizationId>,
-    /// Sources that may use the key; empty means any. Not enforced yet: only an empty list is accepted.
+    /// Addresses and networks (CIDR) that may use the key; empty means any.
     #[schema(required = false, max_items = 50)]
     pub(super) allowed_ips: Vec<String>,
     /// Key stops working at this time; null never expires.
@@ -57,12 +58,17 @@ pub(super) struct ApiKey {
 impl ApiKey {
     /// The key as it stands at `now`.
     pub(super) fn at(now: Time, row: KeyRow) -> Self {
+        let is_active = row.is_active(now);
         let KeyRow {
             id,
+            kind: _,
+            user_id: _,
             name,
             prefix,
             scopes,
+            allowed_ips,
             organization_id,
+            project_id: _,
             expires_at,
             revoked_at,
             last_used_at,
@@ -70,18 +76,17 @@ impl ApiKey {
             created,
             modified,
         } = row;
-        let has_ended = expires_at.is_some_and(|end| end <= now);
         Self {
             id,
             name,
             prefix,
             scopes: scopes.read().unwrap_or_default(),
             organization_id,
-            allowed_ips: Vec::new(),
+            allowed_ips: allowed_ips.read().unwrap_or_default(),
             expires_at,
             last_used_at,
             last_used_ip,
-            is_active: revoked_at.is_none() && !has_ended,
+            is_active,
             revoked_at,
             created,
             modified,
@@ -89,56 +94,43 @@ impl ApiKey {
     }
 }
 
-/// A new API key: the only answer that holds its secret.
-#[derive(Debug, Serialize)]
-pub(super) struct ApiKeyCreated {
-    #[serde(flatten)]
-    pub(super) about: ApiKey,
-    pub(super) key: String,
+impl Shown for ApiKey {
+    const SECRET: &'static str = "key";
+    const CREATED: &'static str = "APIKeyCreated";
+    const MEANING: &'static str = "Full secret, `sk-onetsolutions-...`; returned only by this response.";
 }
 
-/// The fields of an API key and one more, in one object.
-impl PartialSchema for ApiKeyCreated {
-    fn schema() -> RefOr<Schema> {
-        let mut schema = ApiKey::schema();
-        if let RefOr::T(Schema::Object(object)) = &mut schema {
-            let key = ObjectBuilder::new()
-                .schema_type(Type::String)
-                .read_only(true)
-                .description(Some(
-                    "Full secret, `sk-onetsolutions-...`; returned only by this response.",
-                ));
-            object.description = Some("A new API key: the only answer that holds its secret.".to_owned());
-            object.properties.insert("key".to_owned(), key.into());
-            object.required.push("key".to_owned());
-        }
-        schema
-    }
-}
+/// A key with its secret.
+pub(super) type ApiKeyCreated = Created<ApiKey>;
 
-impl ToSchema for ApiKeyCreated {
-    fn name() -> Cow<'static, str> {
-        "APIKeyCreated".into()
-    }
-
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        ApiKey::schemas(schemas);
-    }
-}
+/// A key in which nothing is required, and whose organization stays as it is.
+pub(super) type PatchedApiKey = Patched<ApiKey>;
 
 /// The body of `create_api_key`.
 #[derive(Debug, Deserialize)]
 pub(super) struct NewKey {
-    pub(super) name: String,
-    pub(super) scopes: Vec<Scope>,
+    #[serde(flatten)]
+    pub(super) settings: Edits,
     #[serde(default)]
     pub(super) organization_id: Option<OrganizationId>,
-    #[serde(default)]
-    pub(super) allowed_ips: Vec<String>,
-    #[serde(default)]
-    pub(super) expires_at: Option<Time>,
 }
 
 impl Body for NewKey {
     type Wire = ApiKey;
+}
+
+/// The body of `update_api_key`.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct KeyUpdate(Edits);
+
+impl AsRef<Edits> for KeyUpdate {
+    fn as_ref(&self) -> &Edits {
+        &self.0
+    }
+}
+
+impl Body for KeyUpdate {
+    type Wire = PatchedApiKey;
+    const PARTIAL: bool = true;
 }

@@ -6,8 +6,13 @@ use kernel::{
     http::{ApiError, ApiResult, PathId, Versioned},
 };
 
-use super::{api::ApiKey, rows};
-use crate::{auth::AuthError, login_only, state::Area};
+use super::api::ApiKey;
+use crate::{
+    auth::AuthError,
+    keys::{Holder, rows},
+    login_only,
+    state::Area,
+};
 
 /// [API Keys] Get an API key
 ///
@@ -37,7 +42,9 @@ pub(super) async fn get_api_key(
     login_only(&caller)?;
     let row = identity
         .store()
-        .read("get_api_key", move |conn| rows::find(conn, caller.user, id))
+        .read("get_api_key", move |conn| {
+            rows::find(conn, Holder::User(caller.user), id)
+        })
         .await?
         .ok_or_else(ApiError::not_found)?;
     Ok(Versioned {

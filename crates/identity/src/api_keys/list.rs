@@ -6,12 +6,18 @@ use kernel::{
     http::{ApiResult, Query},
 };
 
-use super::{api::ApiKey, rows};
-use crate::{auth::AuthError, login_only, state::Area};
+use super::api::ApiKey;
+use crate::{
+    auth::AuthError,
+    keys::{Holder, rows},
+    login_only,
+    state::Area,
+};
 
-/// Which keys are wanted.
+/// Which keys are wanted: documents what the handler reads.
 #[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents the parameters")]
 pub(super) struct Filters {
     /// Revoked and expired keys too
     #[param(required = false, default = false)]
@@ -23,7 +29,7 @@ pub(super) struct Filters {
 
 /// [API Keys] List API keys
 ///
-/// Keys of the current user with creation, last use and expiry, the newest first; the secret is never
+/// Keys of the current user with creation, last use and expiry, the newest first and 500 at most; the secret is never
 /// included. Revoked and expired keys are left out unless asked for.
 #[utoipa::path(
     get,
@@ -48,20 +54,15 @@ pub(super) async fn list_api_keys(
     mut query: Query,
 ) -> ApiResult<Json<Vec<ApiKey>>> {
     login_only(&caller)?;
-    let wanted = Filters {
+    let wanted = rows::Wanted {
         include_inactive: query.flag("include_inactive").unwrap_or(false),
-        organization_id: query.id("organization_id"),
+        organization: query.id("organization_id"),
     };
     query.check()?;
+    let (holder, now) = (Holder::User(caller.user), identity.clock().now());
     let keys = identity
         .store()
-        .read("list_api_keys", move |conn| rows::all(conn, caller.user))
+        .read("list_api_keys", move |conn| rows::list(conn, holder, wanted, now))
         .await?;
-    let now = identity.clock().now();
-    let shown = keys
-        .into_iter()
-        .map(|row| ApiKey::at(now, row))
-        .filter(|key| wanted.include_inactive || key.is_active)
-        .filter(|key| wanted.organization_id.is_none() || key.organization_id == wanted.organization_id);
-    Ok(Json(shown.collect()))
+    Ok(Json(keys.into_iter().map(|row| ApiKey::at(now, row)).collect()))
 }

@@ -3,13 +3,15 @@
 use axum::{extract::State, response::Response};
 use kernel::{
     access::{Authenticated, Credential, CredentialId},
-    audit::{AuditStatus, Changes, Event, Origin},
-    http::{Answer, ApiError, ApiResult, Change, NoBody, PathId},
-    time::Time,
+    http::{Answer, ApiResult, Change, NoBody, PathId},
 };
 
-use super::rows::{self, KeyRow};
-use crate::{auth::AuthError, login_only, state::Area};
+use crate::{
+    auth::AuthError,
+    keys::{self, Desk, Holder},
+    login_only,
+    state::Area,
+};
 
 /// [API Keys] Revoke an API key
 ///
@@ -38,36 +40,15 @@ use crate::{auth::AuthError, login_only, state::Area};
 pub(super) async fn revoke_api_key(
     Authenticated { caller, request }: Authenticated,
     PathId(id): PathId<Credential>,
-    State(Area { app, .. }): State<Area>,
+    State(Area { app, identity, .. }): State<Area>,
     change: Change<NoBody>,
 ) -> ApiResult<Response> {
     login_only(&caller)?;
-    let origin = Origin::caller(&caller, &request);
-    let user = caller.user;
+    let desk = Desk::new(&identity, &caller, &request, Holder::User(caller.user));
     change
         .run(&app, &caller, "revoke_api_key", move |tx, change| {
-            let row = rows::lock_one(tx, user, id)?.ok_or_else(ApiError::not_found)?;
-            change.check_version(row.modified.micros())?;
-            if row.revoked_at.is_none() {
-                rows::revoke(tx, id)?;
-                let event = event(&row, tx.now());
-                tx.audit(&origin, row.organization_id, None, &event)?;
-            }
+            keys::revoke(tx, &desk, id, change)?;
             Ok(Answer::empty())
         })
         .await
-}
-
-fn event(row: &KeyRow, now: Time) -> Event {
-    let mut changes = Changes::default();
-    changes.note("revoked_at", &None, &Some(now));
-    Event {
-        action: "api_key.revoked",
-        resource_type: "api_key",
-        resource_id: row.id.cast(),
-        resource_name: row.name.clone(),
-        description: format!("API key {}… revoked", row.prefix),
-        changes,
-        status: AuditStatus::Success,
-    }
 }

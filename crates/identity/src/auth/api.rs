@@ -181,13 +181,13 @@ pub(crate) struct User {
     /// Address waiting for confirmation.
     #[schema(required, read_only, format = "email", max_length = 254)]
     pub(crate) pending_email: Option<String>,
-    #[schema(max_length = 150)]
+    #[schema(max_length = 150, extensions(("x-allow-blank" = json!(true))))]
     pub(crate) first_name: String,
-    #[schema(max_length = 150)]
+    #[schema(max_length = 150, extensions(("x-allow-blank" = json!(true))))]
     pub(crate) last_name: String,
-    #[schema(required = false, max_length = 20)]
+    #[schema(required = false, max_length = 20, extensions(("x-allow-blank" = json!(true))))]
     pub(crate) phone: String,
-    #[schema(required = false, max_length = 255)]
+    #[schema(required = false, max_length = 255, extensions(("x-allow-blank" = json!(true))))]
     pub(crate) company_name: String,
     #[schema(required = false)]
     pub(crate) language: Language,

@@ -5,7 +5,7 @@ use diesel::{ExpressionMethods, JoinOnDsl, QueryDsl, RunQueryDsl};
 use kernel::{
     access::{Authenticated, Caller, Organization, Role, User},
     http::ApiResult,
-    id::Id,
+    id::{AnyId, Id},
     store::{Conn, StoreError},
     time::Time,
 };
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     credentials::Scope,
-    schema::{memberships, organizations},
+    schema::{memberships, organizations, users},
     state::Area,
 };
 
@@ -45,11 +45,14 @@ pub(super) async fn get_current_user(
     State(Area { identity, .. }): State<Area>,
 ) -> ApiResult<Json<CurrentUser>> {
     let user = caller.user;
-    let roles = identity
+    let (roles, picture) = identity
         .store()
-        .read("get_current_user", move |conn| roles(conn, user))
+        .read("get_current_user", move |conn| {
+            Ok::<_, StoreError>((roles(conn, user)?, picture(conn, user)?))
+        })
         .await?;
-    Ok(Json(view(caller, roles)))
+    let picture = picture.map(|id| identity.picture_url(id));
+    Ok(Json(view(caller, roles, picture)))
 }
 
 /// The user's active organizations, and their role there.
@@ -62,7 +65,11 @@ fn roles(conn: &mut Conn, user: Id<User>) -> Result<Vec<(Id<Organization>, Role)
     Ok(query.load(conn)?)
 }
 
-fn view(caller: Caller, roles: Vec<(Id<Organization>, Role)>) -> CurrentUser {
+fn picture(conn: &mut Conn, user: Id<User>) -> Result<Option<AnyId>, StoreError> {
+    Ok(users::table.find(user).select(users::picture_id).first(conn)?)
+}
+
+fn view(caller: Caller, roles: Vec<(Id<Organization>, Role)>, picture: Option<String>) -> CurrentUser {
     let all = || Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect();
     let scopes: Vec<String> = caller.scopes.unwrap_or_else(all);
     let reached = roles
@@ -89,6 +96,6 @@ fn view(caller: Caller, roles: Vec<(Id<Organization>, Role)>) -> CurrentUser {
         is_staff: caller.is_staff,
         permissions,
         token_expires_at: caller.expires_at.unwrap_or(NEVER),
-        picture: None,
+        picture,
     }
 }

@@ -23,7 +23,7 @@ mod refresh;
 pub(crate) mod refusals;
 pub(crate) mod register;
 mod reset_password;
-mod sessions;
+pub(crate) mod sessions;
 mod throttle;
 mod verify_email;
 pub(crate) mod view;
@@ -37,7 +37,7 @@ pub(crate) use self::{
     methods::{AuthMethod, MfaMethod, MfaStep},
     proof_mail::MailProof,
     sessions::{end as end_session, end_others as end_other_sessions},
-    throttle::Throttle,
+    throttle::{Throttle, network},
 };
 use crate::state::Area;
 

@@ -1,4 +1,4 @@
-//! The refusals that the area's operations document, in three sets, so that each operation names only its own.
+//! The refusals that the area's operations document, in sets, so that each operation names only its own.
 
 use std::collections::BTreeMap;
 
@@ -35,6 +35,7 @@ const MISSING: (&str, &str, &str) = (
     "AuthError",
 );
 const FORBIDDEN: (&str, &str, &str) = ("403", "Insufficient permissions", "AuthError");
+const ABSENT: (&str, &str, &str) = ("404", "Not found", "AuthError");
 const LARGE: (&str, &str, &str) = ("413", "Body too large", "AuthError");
 const MEDIA: (&str, &str, &str) = ("415", "Unsupported media type", "AuthError");
 const MANY: (&str, &str, &str) = (
@@ -83,5 +84,27 @@ impl IntoResponses for Writing {
             MANY,
             AWAY,
         ])
+    }
+}
+
+/// Of operations on one of several things, or in a project, that only read.
+pub(crate) enum ReadingOne {}
+
+impl IntoResponses for ReadingOne {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut responses = Reading::responses();
+        responses.append(&mut set(&[ABSENT]));
+        responses
+    }
+}
+
+/// Of operations on one of several things, or in a project, that write.
+pub(crate) enum WritingOne {}
+
+impl IntoResponses for WritingOne {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut responses = Writing::responses();
+        responses.append(&mut set(&[ABSENT]));
+        responses
     }
 }

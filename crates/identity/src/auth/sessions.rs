@@ -32,7 +32,7 @@ use crate::{
 /// A row of `refresh_tokens`.
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = refresh_tokens)]
-pub(super) struct RefreshRow {
+pub(crate) struct RefreshRow {
     pub(super) token_hash: String,
     pub(super) session_id: Id<Credential>,
     pub(super) expires_at: Time,
@@ -127,8 +127,8 @@ pub(super) fn add_refresh_token(
 /// A session as a refresh token leads to it.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = credentials)]
-pub(super) struct SessionFacts {
-    pub(super) id: Id<Credential>,
+pub(crate) struct SessionFacts {
+    pub(crate) id: Id<Credential>,
     pub(super) expires_at: Option<Time>,
     pub(super) revoked_at: Option<Time>,
     pub(super) auth_method: Option<AuthMethod>,
@@ -136,12 +136,12 @@ pub(super) struct SessionFacts {
 }
 
 /// A refresh token with its session, which is locked, and its user.
-pub(super) type Presented = (RefreshRow, SessionFacts, UserRow);
+pub(crate) type Presented = (RefreshRow, SessionFacts, UserRow);
 
 /// Finds what a refresh token belongs to.
 ///
 /// The token's row is not locked: its `used_at` may be that of before a transaction that was waited for.
-pub(super) fn lock_by_refresh_token(tx: &mut Tx<'_>, hash: &str) -> Result<Option<Presented>, StoreError> {
+pub(crate) fn lock_by_refresh_token(tx: &mut Tx<'_>, hash: &str) -> Result<Option<Presented>, StoreError> {
     let query = refresh_tokens::table
         .inner_join(credentials::table.on(credentials::id.eq(refresh_tokens::session_id)))
         .inner_join(users::table.on(users::id.eq(credentials::user_id)))

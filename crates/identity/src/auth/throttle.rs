@@ -194,7 +194,7 @@ fn make_room<K: Hash + Eq>(windows: &mut HashMap<K, Window>, now: Time) {
 }
 
 /// What counts as one client: an IPv4 address, or the /64 that an IPv6 host can choose its addresses from.
-fn network(address: IpAddr) -> u128 {
+pub(crate) fn network(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(address) => u128::from(u32::from(address)),
         IpAddr::V6(address) => u128::from(address) >> 64 << 64,

@@ -18,6 +18,7 @@ use super::{
     error::{ApiError, ApiResult},
     idempotency::Key,
     shape::Shape,
+    upload::{self, Part, Upload},
 };
 use crate::{
     App,
@@ -116,7 +117,8 @@ where
     async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
         let app = App::from_ref(state);
         let (parts, body) = request.into_parts();
-        let bytes = read_body(body, &parts.headers, &app).await;
+        let limit = app.config().server.body_limit_bytes;
+        let bytes = read_body(body, &parts.headers, &app, limit).await;
         // A body that could not be read will be refused: it is no request whose answer could be kept or given again.
         let key = match &bytes {
             Ok(bytes) => Key::read(&parts, bytes)?,
@@ -126,6 +128,33 @@ where
         Ok(Self {
             body: bytes.and_then(|bytes| check_body(&bytes, &parts.headers)),
             if_match,
+            key,
+        })
+    }
+}
+
+/// A request that uploads a file: its body has a limit of its own, [`Part::MOST_BYTES`] and a little for the form.
+impl<P: Part, S: Send + Sync> FromRequest<S> for Change<Upload<P>>
+where
+    App: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
+        let app = App::from_ref(state);
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(body, &parts.headers, &app, upload::body_limit::<P>()).await;
+        let key = match &bytes {
+            Ok(bytes) => Key::read(&parts, bytes)?,
+            Err(_) => None,
+        };
+        let body = match bytes {
+            Ok(bytes) => upload::read_form(bytes, &parts.headers).await,
+            Err(error) => Err(error),
+        };
+        Ok(Self {
+            body,
+            if_match: IfMatch::read(&parts.headers),
             key,
         })
     }
@@ -150,22 +179,19 @@ where
     }
 }
 
-async fn read_body(body: axum::body::Body, headers: &HeaderMap, app: &App) -> ApiResult<Bytes> {
+async fn read_body(body: axum::body::Body, headers: &HeaderMap, app: &App, limit: usize) -> ApiResult<Bytes> {
     let server = &app.config().server;
     let too_large = || {
-        let detail = format!(
-            "The request body is larger than {} bytes.",
-            server.body_limit_bytes
-        );
+        let detail = format!("The request body is larger than {limit} bytes.");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
     };
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > server.body_limit_bytes) {
+    if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let whole = Limited::new(body, server.body_limit_bytes).collect();
+    let whole = Limited::new(body, limit).collect();
     match tokio::time::timeout(Duration::from_secs(server.read_timeout_seconds), whole).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),

@@ -82,6 +82,15 @@ fn id_header(facts: &RequestFacts) -> HeaderValue {
     HeaderValue::from_str(&facts.id.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
+/// Operations on credentials, which are documented to name a code beside the detail.
+fn names_code(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    matches!(
+        parts.as_slice(),
+        ["", "v1", "auth", _, ..] | ["", "v1", "organizations", _, "projects", _, "tokens", ..]
+    )
+}
+
 /// Short enough, and nothing that could break a log line.
 fn is_plain(id: &HeaderValue) -> bool {
     let bytes = id.as_bytes();
@@ -118,7 +127,7 @@ fn reword(headers: &HeaderMap, path: &str, request_id: &HeaderValue, mut respons
     let (body, media_type) = if wants_problem {
         (facts.problem(request_id.to_str().unwrap_or_default()), PROBLEM)
     } else {
-        (facts.plain(path.starts_with("/v1/auth/")), "application/json")
+        (facts.plain(names_code(path)), "application/json")
     };
     response
         .headers_mut()

@@ -29,7 +29,10 @@ pub(super) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     if let Some(verdict) = by_address.filter(|verdict| verdict.retry_after.is_some()) {
         return over(&verdict);
     }
-    let bearer = token(request.headers()).and_then(|token| app.access().read_bearer(token));
+    let bearer = match token(request.headers()) {
+        Ok(token) => read_bearer(&app, token).await,
+        Err(fault) => Err(fault),
+    };
     let by_credential = bearer.as_ref().ok().map(|bearer| match bearer {
         Bearer::Session { id, .. } => app.credential_limit().count(id, now),
         Bearer::Secret { hash } => app.credential_limit().count(hash, now),
@@ -43,6 +46,22 @@ pub(super) async fn gate(State(app): State<App>, mut request: Request, next: Nex
         mark(&mut response, &verdict);
     }
     response
+}
+
+/// Reads a bearer token, a second time if its key is one that another node has begun to sign with.
+async fn read_bearer(app: &App, token: &str) -> Result<Bearer, AuthFault> {
+    let read = app.access().read_bearer(token);
+    if read.is_ok() {
+        return read;
+    }
+    match app.access().learn_key(token).await {
+        Ok(true) => app.access().read_bearer(token),
+        Ok(false) => read,
+        Err(error) => {
+            tracing::warn!(%error, "the signing keys could not be read again");
+            read
+        }
+    }
 }
 
 /// What counts as one client: an IPv4 address, or the /64 that an IPv6 host can choose its addresses from.

@@ -19,6 +19,7 @@ mod query;
 mod router;
 mod serve;
 pub mod shape;
+mod upload;
 
 pub use self::{
     answer::{Answer, Versioned},
@@ -31,4 +32,5 @@ pub use self::{
     query::{Query, contains_pattern},
     router::{Areas, build},
     serve::serve,
+    upload::{Part, Upload},
 };

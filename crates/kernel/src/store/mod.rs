@@ -172,6 +172,17 @@ impl Store {
         migrations::pending(&mut (self.0.connect)()?)
     }
 
+    /// Runs `work` here and now on a connection of its own: for what is needed before requests are served.
+    ///
+    /// # Errors
+    /// The database can't be reached, or refused.
+    pub fn read_now<T>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        work(&mut (self.0.connect)()?)
+    }
+
     /// Runs `work` on a reading connection. `name` is the operation, for metrics.
     ///
     /// # Errors

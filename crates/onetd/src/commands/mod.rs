@@ -1,6 +1,7 @@
 //! What each command does.
 
 pub(crate) mod admin;
+pub(crate) mod users;
 
 use std::{io::Write, path::Path};
 
@@ -74,6 +75,25 @@ pub(crate) fn worker(places: &Places) -> Outcome {
         let onet = server::Onet::open(config, Clock::default())?;
         tracing::info!(store = ?onet.app.store(), "running tasks");
         onet.work(told_to_stop()).await;
+        Ok(())
+    })
+}
+
+pub(crate) fn rotate_signing_key(places: &Places, retire_old_now: bool) -> Outcome {
+    let config = settings(places)?;
+    runtime()?.block_on(async {
+        let onet = server::Onet::open(config, Clock::default())?;
+        let rotated = onet
+            .identity
+            .rotate_signing_key("onetd rotate-signing-key", retire_old_now)
+            .await;
+        let generation = rotated.map_err(|error| error.to_string())?;
+        println!("Generation {generation} signs from now on; running servers follow within half a minute.");
+        if retire_old_now {
+            println!("Tokens of earlier generations are refused from then on: clients refresh theirs.");
+        } else {
+            println!("Tokens of earlier generations hold until they end.");
+        }
         Ok(())
     })
 }
