@@ -12,6 +12,8 @@ use crate::workspace::Workspace;
 const REQUIREMENTS: &[&str] = &[
     // Reads the OpenAPI document and tries requests that nobody thought of.
     "schemathesis==4.*",
+    // Checks access tokens as somebody else's program does, by the public keys.
+    "pyjwt[crypto]==2.*",
     // A mail server, and certificates for it.
     "aiosmtpd==1.4.*",
     "trustme==1.*",

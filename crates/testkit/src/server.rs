@@ -202,6 +202,26 @@ impl Server {
         )
     }
 
+    /// The owner of the demo's first organization, logged in.
+    ///
+    /// # Panics
+    /// If the login is refused.
+    pub async fn owner_login(&self) -> Client {
+        let owner = &self.facts.owner;
+        self.log_in(&owner.email, &owner.password).await.0
+    }
+
+    /// A new member of the demo's first organization, logged in, with the user's id.
+    ///
+    /// # Panics
+    /// If it can't be created.
+    pub async fn member_login(&self, role: Role) -> (Client, UserId) {
+        let (by_key, user) = self.member(role).await;
+        let me = by_key.get("/v1/auth/me").await.expect(200).body;
+        let email = me["email"].as_str().expect("an address");
+        (self.log_in(email, "Member-Pass-9").await.0, user)
+    }
+
     /// `/v1/organizations/{o}/projects/{p}` of the demo's first project, with `rest` behind it.
     #[must_use]
     pub fn project(&self, rest: &str) -> String {

@@ -1,5 +1,6 @@
 //! The authorization matrix, made from the document: every operation with every kind of wrong credential.
 
+use identity::credentials::Scope;
 use kernel::access::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -46,6 +47,11 @@ impl Operation {
         self.path.contains("{project_id}")
     }
 
+    /// Whether a project token may call it at all, given the scope.
+    fn is_for_tokens(&self) -> bool {
+        self.is_in_project() && !self.logins_only
+    }
+
     /// The path with the ids of an organization and project, and some id of no resource of theirs.
     fn path(&self, organization: &str, project: &str) -> String {
         let path = self
@@ -82,6 +88,45 @@ async fn key_with(server: &Server, scopes: &[&str]) -> Client {
     server.client(made.body["key"].as_str().unwrap())
 }
 
+/// A project token of the owner's with only these scopes.
+async fn token_with(server: &Server, login: &Client, scopes: &[&str]) -> Client {
+    let wanted = json!({"name": "narrow", "scopes": scopes});
+    let made = login.post(&server.project("/tokens"), &wanted).await.expect(201);
+    server.client(made.body["token"].as_str().unwrap())
+}
+
+/// An expired key, an expired project token, and a revoked one.
+async fn ended_ones(server: &Server, login: &Client) -> (Client, Client, Client) {
+    let all = json!(Scope::ALL);
+    let of_projects: Vec<Scope> = Scope::ALL
+        .iter()
+        .filter(|scope| scope.is_of_project())
+        .copied()
+        .collect();
+    let end = (server.clock.now() + std::time::Duration::from_secs(30)).to_string();
+    let key = json!({"name": "short", "scopes": all, "expires_at": end});
+    let key = login.post("/v1/auth/api-keys", &key).await.expect(201).body;
+    let tokens = server.project("/tokens");
+    let short = json!({"name": "short", "scopes": of_projects, "expires_at": end});
+    let short = login.post(&tokens, &short).await.expect(201).body;
+    let gone = login
+        .post(&tokens, &json!({"name": "gone", "scopes": of_projects}))
+        .await
+        .expect(201)
+        .body;
+    login
+        .delete(&format!("{tokens}/{}", gone["id"].as_str().unwrap()))
+        .await
+        .expect(204);
+    server.clock.advance(std::time::Duration::from_secs(31));
+    let client = |secret: &Value| server.client(secret.as_str().unwrap());
+    (
+        client(&key["key"]),
+        client(&short["token"]),
+        client(&gone["token"]),
+    )
+}
+
 on_both! {
     async fn every_operation_says_who_may_call_it(server: Server) {
         for operation in operations(&server.document) {
@@ -116,6 +161,7 @@ on_both! {
         let keys = login.get("/v1/auth/api-keys").await.expect(200).body;
         let narrow = keys.as_array().unwrap().iter().find(|key| key["name"] == "narrow").unwrap();
         login.delete(&format!("/v1/auth/api-keys/{}", narrow["id"].as_str().unwrap())).await.expect(204);
+        let (expired, expired_token, revoked_token) = ended_ones(&server, &login).await;
         let tampered = {
             let token = tokens["access"].as_str().unwrap();
             let (head, signature) = token.rsplit_once('.').unwrap();
@@ -128,6 +174,9 @@ on_both! {
             ("garbage", server.client("garbage")),
             ("a key that never was", server.client("sk-onetsolutions-0000000000000000000000000000000000000000")),
             ("a revoked key", revoked),
+            ("an expired key", expired),
+            ("an expired project token", expired_token),
+            ("a revoked project token", revoked_token),
             ("a tampered token", server.client(&tampered)),
             ("an unsigned token", server.client(unsigned)),
             ("a refresh token", server.client(tokens["refresh"].as_str().unwrap())),
@@ -175,11 +224,20 @@ on_both! {
         let (viewer, _) = server.member(Role::Viewer).await;
         let (editor, _) = server.member(Role::Editor).await;
         let (guest, _) = server.member(Role::Guest).await;
+        // Where a key is refused whatever its owner may, only a login shows that it is the role that counts.
+        let (viewer_login, _) = server.member_login(Role::Viewer).await;
+        let (editor_login, _) = server.member_login(Role::Editor).await;
+        let (guest_login, _) = server.member_login(Role::Guest).await;
         let elsewhere = key_with(&server, &["notifications:read"]).await;
         for operation in operations(&server.document).iter().filter(|operation| operation.is_scoped()) {
             let path = operation.path(&organization, &project);
             let least = operation.role.unwrap();
-            for (role, client) in [(Role::Guest, &guest), (Role::Viewer, &viewer), (Role::Editor, &editor)] {
+            let clients = if operation.logins_only {
+                [(Role::Guest, &guest_login), (Role::Viewer, &viewer_login), (Role::Editor, &editor_login)]
+            } else {
+                [(Role::Guest, &guest), (Role::Viewer, &viewer), (Role::Editor, &editor)]
+            };
+            for (role, client) in clients {
                 // A guest sees no project without being put into it.
                 if role < least && !(role == Role::Guest && operation.is_in_project()) {
                     assert_eq!(operation.call(client, &path).await, 403, "{} as {}", operation.id, role.as_str());
@@ -202,7 +260,8 @@ on_both! {
         let owner = &server.facts.owner;
         let (organization, project) = (owner.organization_id.to_string(), owner.project_id.to_string());
         let (login, _) = server.log_in(&owner.email, &owner.password).await;
-        let right = [200, 201, 202, 204, 400, 404];
+        // 415: an upload takes no JSON.
+        let right = [200, 201, 202, 204, 400, 404, 415];
         for operation in operations(&server.document).iter().filter(|operation| !operation.public) {
             // The id is nobody's, the body empty: 404 and 400 come after the authorization.
             if operation.id == "logout" {
@@ -210,10 +269,51 @@ on_both! {
             }
             let status = operation.call(&login, &operation.path(&organization, &project)).await;
             assert!(right.contains(&status), "{}: {status}", operation.id);
-            if operation.is_scoped() {
+            if operation.is_scoped() && !operation.logins_only {
                 let key = key_with(&server, &[operation.scope.as_deref().unwrap()]).await;
                 let status = operation.call(&key, &operation.path(&organization, &project)).await;
                 assert!(right.contains(&status), "{} with a key of its scope: {status}", operation.id);
+            }
+        }
+    }
+
+    async fn project_tokens_stay_in_their_project(server: Server) {
+        let owner = &server.facts.owner;
+        let theirs = &server.facts.stranger;
+        let (organization, project) = (owner.organization_id.to_string(), owner.project_id.to_string());
+        let login = server.owner_login().await;
+        let list = login.get(&format!("/v1/organizations/{organization}/projects")).await.expect(200).body;
+        let other = list.as_array().unwrap().iter().find(|other| other["id"] != project.as_str()).unwrap();
+        let of_projects: Vec<&str> = Scope::ALL.iter().filter(|scope| scope.is_of_project()).map(|scope| scope.as_str()).collect();
+        let token = token_with(&server, &login, &of_projects).await;
+        let unrelated = token_with(&server, &login, &["dns:read"]).await;
+        for operation in operations(&server.document).iter().filter(|operation| !operation.public) {
+            let id = &operation.id;
+            let own = operation.path(&organization, &project);
+            if operation.logins_only {
+                assert_eq!(operation.call(&token, &own).await, 403, "{id}");
+                continue;
+            }
+            if !operation.is_scoped() {
+                continue;
+            }
+            let foreign = operation.path(&theirs.organization_id.to_string(), &theirs.project_id.to_string());
+            assert_eq!(operation.call(&token, &foreign).await, 404, "{id} of another organization");
+            let scope = operation.scope.as_deref().unwrap();
+            if operation.is_for_tokens() {
+                let crossed = operation.path(&organization, other["id"].as_str().unwrap());
+                assert_eq!(operation.call(&token, &crossed).await, 404, "{id} of another project");
+                let status = operation.call(&token, &own).await;
+                if of_projects.contains(&scope) {
+                    assert!([200, 201, 202, 204, 400, 404].contains(&status), "{id}: {status}");
+                } else {
+                    assert_eq!(status, 403, "{id} without its scope");
+                }
+                if !scope.starts_with("dns:") {
+                    assert_eq!(operation.call(&unrelated, &own).await, 403, "{id} with another scope");
+                }
+            } else if operation.role.unwrap() > Role::Guest {
+                assert_eq!(operation.call(&token, &own).await, 403, "{id} of the organization");
             }
         }
     }

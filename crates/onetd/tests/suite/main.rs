@@ -7,6 +7,7 @@
 
 mod accounts;
 mod answers;
+mod api_keys;
 mod authorization;
 mod concurrency;
 mod contract;
@@ -16,7 +17,12 @@ mod instances_replace;
 mod limits;
 mod login;
 mod mail;
+mod notification_preferences;
+mod profile;
 mod program;
+mod project_tokens;
 mod schemathesis;
 mod store;
 mod tasks;
+mod tokens;
+mod users;
