@@ -32,7 +32,7 @@ use utoipa::openapi::{RefOr, Required};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use self::{
-    api::{AuthError, ValidationError, free_object},
+    api::{AuthError, User, ValidationError, free_object},
     completion::Desk,
     methods::{AuthMethod, MfaMethod, MfaStep},
     proof_mail::MailProof,
