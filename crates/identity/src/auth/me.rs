@@ -35,6 +35,7 @@ const NEVER: Time = Time::from_micros(253_402_300_799_999_999);
     responses(
         (status = 200, body = CurrentUser, description = "Current user information and token expiration"),
         (status = 401, body = AuthError, description = "Authentication credentials missing or invalid"),
+        (status = 403, body = AuthError, description = "The key may not be used from this address"),
         (status = 429, body = AuthError, description = "Too many requests"),
         (status = 503, body = AuthError, description = "Temporarily unavailable"),
     ),
