@@ -46,9 +46,9 @@ pub(crate) struct ValidationError {
     /// The reason's code, beside `detail`; or the faults of a field of this name.
     #[schema(required = false, schema_with = anything)]
     pub(crate) code: String,
-    /// Errors by field.
+    /// Errors by field: messages, or where a field holds a list of objects, their errors by place.
     #[serde(flatten)]
-    pub(crate) fields: HashMap<String, Vec<String>>,
+    pub(crate) fields: HashMap<String, serde_json::Value>,
 }
 
 /// The body of `login`.
