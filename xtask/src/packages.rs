@@ -65,6 +65,18 @@ const PACKAGES: &[Package] = &[
         need: Need::Test,
         present: || run::installed("curl"),
     },
+    Package {
+        name: "oathtool",
+        purpose: "an authenticator app that we did not write",
+        need: Need::Test,
+        present: || run::installed("oathtool"),
+    },
+    Package {
+        name: "zbar-tools",
+        purpose: "a reader of QR codes, as phones have one",
+        need: Need::Test,
+        present: || run::installed("zbarimg"),
+    },
 ];
 
 /// Makes sure that everything is there for `need`; installs what is missing if we are root on a Debian system.

@@ -52,6 +52,7 @@ pub use self::{
 pub fn routes(identity: Identity, app: App, counter: Arc<dyn ResourceCounter>) -> OpenApiRouter {
     OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(mfa::routes())
         .merge(account::routes())
         .merge(sessions::routes())
         .merge(security::routes())

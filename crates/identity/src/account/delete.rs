@@ -21,7 +21,8 @@ use crate::{
     Identity,
     auth::{end_other_sessions, refusals::Writing},
     credentials::CredentialKind,
-    is_recent_login, letters, login_only, recent_login_only,
+    letters, login_only,
+    mfa::proofs::{self, Proof},
     schema::{credentials, memberships, organizations, projects, users},
     security,
     state::{Area, ResourceCounter},
@@ -42,9 +43,10 @@ pub(super) struct UserDelete {
         extensions(("x-verbatim" = json!(true)))
     )]
     password: Option<String>,
-    #[serde(default, rename = "code")]
+    /// Code of an enabled second factor or a recovery code.
+    #[serde(default)]
     #[schema(value_type = String, required = false, max_length = 32, write_only)]
-    _code: Option<String>,
+    code: Option<String>,
     #[serde(default)]
     #[schema(value_type = String, required = false, max_length = 500)]
     reason: Option<String>,
@@ -71,30 +73,22 @@ impl Body for UserDelete {
 )]
 pub(super) async fn delete_account(
     Authenticated { caller, request }: Authenticated,
-    State(Area {
-        app,
-        identity,
-        counter,
-    }): State<Area>,
+    State(area): State<Area>,
     change: Change<UserDelete>,
 ) -> ApiResult<Response> {
     login_only(&caller)?;
     let wanted = change.body()?.clone();
     let id = caller.user;
-    if !is_recent_login(&identity, &caller) {
-        let Some(password) = &wanted.password else {
-            return Err(recent_login_only(&identity, &caller)
-                .err()
-                .unwrap_or_else(ApiError::forbidden));
-        };
-        let user = identity
-            .store()
-            .read("delete_account", move |conn| accounts::find(conn, id))
-            .await?;
-        identity
-            .check_password(&user, password, &request, "password")
-            .await?;
-    }
+    let proof = Proof {
+        password: wanted.password.clone(),
+        code: wanted.code.clone(),
+    };
+    proofs::require(&area, &caller, &request, &proof).await?;
+    let Area {
+        app,
+        identity,
+        counter,
+    } = area;
     let origin = Origin::caller(&caller, &request);
     change
         .run(&app, &caller, "delete_account", move |tx, _| {

@@ -57,6 +57,10 @@ kernel::words! {
         WebauthnLogin = "webauthn_login",
         /// A passkey as second factor, or for `reauthenticate`.
         WebauthnVerify = "webauthn_verify",
+        /// No proof, but the count of an account's wrong second factors from devices that it was not used from.
+        WrongFactor = "wrong_factor",
+        /// The same, from those that it was.
+        WrongFactorKnown = "wrong_factor_known",
     }
 }
 
@@ -225,13 +229,23 @@ pub(crate) fn lock_by_token(
     purpose: Purpose,
     token: &str,
 ) -> Result<Option<ChallengeRow>, StoreError> {
+    let row = lock_by_token_even_ended(tx, secrets, purpose, token)?;
+    let now = tx.now();
+    Ok(row.filter(|row| row.is_open(now)))
+}
+
+/// The proof of a purpose with this token, locked, open or not.
+pub(crate) fn lock_by_token_even_ended(
+    tx: &mut Tx<'_>,
+    secrets: &Secrets,
+    purpose: Purpose,
+    token: &str,
+) -> Result<Option<ChallengeRow>, StoreError> {
     let query = challenges::table
         .filter(challenges::token_hash.eq(secrets.hash_token(token)))
         .filter(challenges::purpose.eq(purpose))
         .select(ChallengeRow::as_select());
-    let row: Option<ChallengeRow> = lock("challenges", query).get_result(tx.conn()).optional()?;
-    let now = tx.now();
-    Ok(row.filter(|row| row.is_open(now)))
+    Ok(lock("challenges", query).get_result(tx.conn()).optional()?)
 }
 
 /// The proof of a purpose with this id, only looked at.

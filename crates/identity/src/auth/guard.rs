@@ -1,14 +1,11 @@
 //! Who may guess: the throttle's word, and the exception for a user's own places.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use kernel::http::{ApiResult, RequestFacts};
 
 use super::{sessions, throttle};
 use crate::{Identity, mfa, users::find_by_email};
-
-/// How long a network counts as the user's after a session was used from it.
-const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Refuses a guess at the account with this address before anything is computed for it.
 ///
@@ -41,7 +38,7 @@ async fn is_known_place(
     address: IpAddr,
     device: Option<&str>,
 ) -> ApiResult<bool> {
-    let since = identity.clock().now() - KNOWN_FOR;
+    let since = identity.clock().now() - sessions::KNOWN_FOR;
     let device = device.map(|token| identity.secrets().hash_token(token));
     let (key, address) = (email_key.to_owned(), address.to_string());
     let known = identity

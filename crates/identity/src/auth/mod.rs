@@ -19,6 +19,7 @@ mod options;
 mod password_rules;
 mod passwordless;
 mod proof_mail;
+mod reauthenticate;
 mod refresh;
 pub(crate) mod refusals;
 pub(crate) mod register;
@@ -32,11 +33,11 @@ use utoipa::openapi::{RefOr, Required};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use self::{
-    api::{AuthError, User, ValidationError, free_object},
+    api::{AuthError, LoginResponse, User, ValidationError, free_object},
     completion::Desk,
     methods::{AuthMethod, MfaMethod, MfaStep},
     proof_mail::MailProof,
-    sessions::{end as end_session, end_others as end_other_sessions},
+    sessions::{KNOWN_FOR, end as end_session, end_others as end_other_sessions, was_used_from},
     throttle::{Throttle, network},
 };
 use crate::state::Area;
@@ -45,6 +46,7 @@ pub(crate) fn routes() -> OpenApiRouter<Area> {
     let mut routes = OpenApiRouter::new()
         .routes(routes!(login::login))
         .routes(routes!(logout::logout))
+        .routes(routes!(reauthenticate::reauthenticate))
         .routes(routes!(refresh::refresh_token))
         .routes(routes!(me::get_current_user))
         .routes(routes!(options::get_auth_configuration))

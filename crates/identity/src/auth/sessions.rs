@@ -193,8 +193,11 @@ pub(crate) fn end_others(
     Ok(ended)
 }
 
+/// How long a place is remembered where a user was logged in.
+pub(crate) const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Whether a session of the user's was used from this address since then.
-pub(super) fn was_used_from(
+pub(crate) fn was_used_from(
     conn: &mut Conn,
     user: Id<User>,
     address: &str,

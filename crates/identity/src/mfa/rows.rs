@@ -1,23 +1,20 @@
 //! How second factors are stored. Every finder takes the user.
 
 use diesel::{
-    ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl,
-    dsl::{exists, select},
+    ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable,
+    SelectableHelper,
 };
 use kernel::{
     access::User,
     id::Id,
     store::{Conn, StoreError, Tx},
+    time::Time,
 };
 
 use crate::{
-    auth::{Desk, MfaMethod},
-    schema::{mfa_methods, recovery_codes, trusted_devices, webauthn_credentials},
+    auth::MfaMethod,
+    schema::{mfa_methods, recovery_codes, webauthn_credentials},
 };
-
-/// Names the ids of trusted devices.
-#[derive(Debug)]
-pub(crate) enum TrustedDevice {}
 
 /// Which second factors a user has.
 #[derive(Clone, Debug, Default)]
@@ -62,15 +59,17 @@ impl Factors {
 
     /// The enabled methods, in the documented order.
     pub(crate) fn methods(&self) -> Vec<MfaMethod> {
-        let all = [
-            (self.totp, MfaMethod::Totp),
-            (self.email, MfaMethod::Email),
-            (self.webauthn > 0, MfaMethod::Webauthn),
-        ];
-        all.into_iter()
-            .filter(|(has, _)| *has)
-            .map(|(_, method)| method)
-            .collect()
+        let all = MfaMethod::ALL.iter().copied();
+        all.filter(|method| self.has(*method)).collect()
+    }
+
+    /// Whether a method is enabled.
+    pub(crate) const fn has(&self, method: MfaMethod) -> bool {
+        match method {
+            MfaMethod::Totp => self.totp,
+            MfaMethod::Email => self.email,
+            MfaMethod::Webauthn => self.webauthn > 0,
+        }
     }
 
     /// Whether a second factor is asked for at all.
@@ -79,55 +78,96 @@ impl Factors {
     }
 }
 
-/// The user's trusted device with this token, if it is trusted still; its use is noted.
-///
-/// # Errors
-/// The database refused.
-pub(crate) fn use_trusted_device(
-    tx: &mut Tx<'_>,
-    desk: &Desk,
+/// A row of `mfa_methods`.
+#[derive(Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = mfa_methods)]
+pub(super) struct MethodRow {
+    pub(super) user_id: Id<User>,
+    pub(super) method: MfaMethod,
+    /// `None` while it waits for its first code.
+    pub(super) enabled_at: Option<Time>,
+    /// Sealed.
+    pub(super) secret: Option<String>,
+    /// The last time step whose code was taken.
+    pub(super) last_step: i64,
+    pub(super) pending_until: Option<Time>,
+    pub(super) last_used_at: Option<Time>,
+    pub(super) created: Time,
+}
+
+/// A method's row, enabled or pending.
+pub(super) fn find(
+    conn: &mut Conn,
     user: Id<User>,
-    token: &str,
-) -> Result<Option<Id<TrustedDevice>>, StoreError> {
-    let now = tx.now();
-    let hash = desk.identity.secrets().hash_token(token);
-    let device: Option<Id<TrustedDevice>> = trusted_devices::table
-        .filter(trusted_devices::user_id.eq(user))
-        .filter(trusted_devices::token_hash.eq(hash))
-        .filter(trusted_devices::expires_at.gt(now))
-        .select(trusted_devices::id)
-        .first(tx.conn())
-        .optional()?;
-    if let Some(device) = device {
-        diesel::update(trusted_devices::table.find(device))
-            .set((
-                trusted_devices::last_used_at.eq(now),
-                trusted_devices::ip_address.eq(desk.request.address.to_string()),
-                trusted_devices::user_agent.eq(&desk.request.user_agent),
-            ))
-            .execute(tx.conn())?;
-    }
-    Ok(device)
+    method: MfaMethod,
+) -> Result<Option<MethodRow>, StoreError> {
+    let query = mfa_methods::table
+        .filter(mfa_methods::user_id.eq(user))
+        .filter(mfa_methods::method.eq(method))
+        .select(MethodRow::as_select());
+    Ok(query.first(conn).optional()?)
 }
 
-/// Asks for the second factor on every device again. Tells how many were trusted.
-///
-/// # Errors
-/// The database refused.
-pub(crate) fn forget_trusted_devices(tx: &mut Tx<'_>, user: Id<User>) -> Result<usize, StoreError> {
-    Ok(
-        diesel::delete(trusted_devices::table.filter(trusted_devices::user_id.eq(user)))
-            .execute(tx.conn())?,
-    )
+/// All rows of a user: two at most.
+pub(super) fn all(conn: &mut Conn, user: Id<User>) -> Result<Vec<MethodRow>, StoreError> {
+    let query = mfa_methods::table
+        .filter(mfa_methods::user_id.eq(user))
+        .select(MethodRow::as_select());
+    Ok(query.load(conn)?)
 }
 
-/// Whether this is the hash of a trusted device's token of the user's.
-///
-/// # Errors
-/// The database refused.
-pub(crate) fn is_trusted(conn: &mut Conn, user: Id<User>, token_hash: &str) -> Result<bool, StoreError> {
-    let device = trusted_devices::table
-        .filter(trusted_devices::user_id.eq(user))
-        .filter(trusted_devices::token_hash.eq(token_hash));
-    Ok(select(exists(device)).get_result(conn)?)
+/// Puts `row` in the place of whatever there is of its method.
+pub(super) fn replace(tx: &mut Tx<'_>, row: &MethodRow) -> Result<(), StoreError> {
+    remove(tx, row.user_id, row.method)?;
+    diesel::insert_into(mfa_methods::table)
+        .values(row)
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// Forgets a method with its secret.
+pub(super) fn remove(tx: &mut Tx<'_>, user: Id<User>, method: MfaMethod) -> Result<(), StoreError> {
+    let row = mfa_methods::table
+        .filter(mfa_methods::user_id.eq(user))
+        .filter(mfa_methods::method.eq(method));
+    diesel::delete(row).execute(tx.conn())?;
+    Ok(())
+}
+
+/// Takes a time step's code, once: of many with the same code, or an older one, none but the first is told `true`.
+pub(super) fn take_step(tx: &mut Tx<'_>, user: Id<User>, step: i64) -> Result<bool, StoreError> {
+    let fresh = mfa_methods::table
+        .filter(mfa_methods::user_id.eq(user))
+        .filter(mfa_methods::method.eq(MfaMethod::Totp))
+        .filter(mfa_methods::last_step.lt(step));
+    let taken = diesel::update(fresh)
+        .set((
+            mfa_methods::last_step.eq(step),
+            mfa_methods::last_used_at.eq(tx.now()),
+        ))
+        .execute(tx.conn())?;
+    Ok(taken == 1)
+}
+
+/// Notes that a code by mail was taken.
+pub(super) fn note_mailed_code(tx: &mut Tx<'_>, user: Id<User>) -> Result<(), StoreError> {
+    let row = mfa_methods::table
+        .filter(mfa_methods::user_id.eq(user))
+        .filter(mfa_methods::method.eq(MfaMethod::Email));
+    diesel::update(row)
+        .set(mfa_methods::last_used_at.eq(tx.now()))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// A passkey as the status shows it: when it was made and used.
+pub(super) fn passkeys(conn: &mut Conn, user: Id<User>) -> Result<Vec<(Time, Option<Time>)>, StoreError> {
+    /// More than anyone may register.
+    const MOST: i64 = 1000;
+    let query = webauthn_credentials::table
+        .filter(webauthn_credentials::user_id.eq(user))
+        .order(webauthn_credentials::created)
+        .limit(MOST)
+        .select((webauthn_credentials::created, webauthn_credentials::last_used_at));
+    Ok(query.load(conn)?)
 }

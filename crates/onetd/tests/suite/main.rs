@@ -17,6 +17,7 @@ mod instances_replace;
 mod limits;
 mod login;
 mod mail;
+mod mfa;
 mod notification_preferences;
 mod profile;
 mod program;
