@@ -18,6 +18,7 @@ pub mod letters;
 mod mfa;
 pub mod notification_preferences;
 pub mod operators;
+mod oauth;
 mod organizations;
 pub mod passwords;
 mod profile;
@@ -59,12 +60,14 @@ pub fn routes(identity: Identity, app: App, counter: Arc<dyn ResourceCounter>) -
         .merge(tokens::routes())
         .merge(profile::routes())
         .merge(notification_preferences::routes())
+        .merge(oauth::routes())
         .merge(api_keys::routes())
         .merge(project_tokens::routes())
         .merge(organizations::routes())
         .merge(projects::routes())
         .merge(audit_logs::routes())
         .with_state(Area {
+            oauth: oauth::Providers::new(&identity.settings().oauth),
             app,
             identity,
             counter,

@@ -10,7 +10,7 @@ use kernel::{
     store::{Conn, StoreError},
 };
 
-use crate::{Identity, projects::ResourceCounts};
+use crate::{Identity, oauth::Providers, projects::ResourceCounts};
 
 /// Counts what lies in projects: implemented by the areas that own the resources, handed over where all are
 /// known.
@@ -43,6 +43,7 @@ pub(crate) struct Area {
     pub(crate) app: App,
     pub(crate) identity: Identity,
     pub(crate) counter: Arc<dyn ResourceCounter>,
+    pub(crate) oauth: Providers,
 }
 
 impl FromRef<Area> for App {

@@ -1,6 +1,9 @@
 //! Settings: the defaults of `onet.default.toml`, then a file, then the environment (`ONET_SECTION__KEY`).
 
+mod oauth;
+
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
@@ -11,6 +14,8 @@ use figment::{
     providers::{Env, Format, Toml},
 };
 use serde::Deserialize;
+
+pub use self::oauth::{OauthKind, OauthProvider};
 
 /// The reference for operators, and the one place of every default.
 pub const DEFAULTS: &str = include_str!("../../../onet.default.toml");
@@ -147,6 +152,9 @@ pub struct Auth {
     pub argon2_lanes: u32,
     pub hashing_concurrency: usize,
     pub hashing_queue: usize,
+    /// Identity providers by their names in paths.
+    #[serde(default)]
+    pub oauth: BTreeMap<String, OauthProvider>,
 }
 
 /// Who may create an account.
@@ -343,9 +351,20 @@ pub enum ConfigError {
         /// What is wrong with it.
         fault: String,
     },
+<<<<<<< HEAD
     /// A setting of `[mail]`, named in the text.
     #[error("{0}")]
     Mail(String),
+=======
+    /// A setting whose name is the operator's choice in part.
+    #[error("{name}: {fault}")]
+    Named {
+        /// The setting.
+        name: String,
+        /// What is wrong with it.
+        fault: String,
+    },
+>>>>>>> 2553625 (Log in by identity providers)
 }
 
 impl Config {
@@ -440,6 +459,9 @@ impl Config {
         let secret = self.auth.secret.expose();
         if !secret.is_empty() {
             at_least("auth.secret (its length)", secret.len() as u64, 32)?;
+        }
+        for (slug, provider) in &self.auth.oauth {
+            provider.check(slug)?;
         }
         Ok(())
     }

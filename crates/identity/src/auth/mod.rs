@@ -28,6 +28,7 @@ pub(crate) mod sessions;
 mod throttle;
 mod verify_email;
 pub(crate) mod view;
+mod ways;
 
 use utoipa::openapi::{RefOr, Required};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -39,6 +40,7 @@ pub(crate) use self::{
     proof_mail::MailProof,
     sessions::{KNOWN_FOR, end as end_session, end_others as end_other_sessions, was_used_from},
     throttle::{Throttle, network},
+    ways::Ways,
 };
 use crate::state::Area;
 
