@@ -17,6 +17,8 @@ const REQUIREMENTS: &[&str] = &[
     // A mail server, and certificates for it.
     "aiosmtpd==1.4.*",
     "trustme==1.*",
+    // An OpenID Connect provider that others have written: logins by identity providers go through it.
+    "oidc-provider-mock==0.3.*",
 ];
 
 /// The directory with the tools' programs; installs them the first time, and again when [`REQUIREMENTS`] change.

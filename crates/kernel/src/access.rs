@@ -6,7 +6,7 @@
 
 use std::{future::Future, marker::PhantomData, net::IpAddr, pin::Pin};
 
-use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts, RawPathParams};
+use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use http::request::Parts;
 
 use crate::{
@@ -255,7 +255,6 @@ where
     }
 }
 
-<<<<<<< HEAD
 /// A caller, or nobody: for operations that anybody may call and that do more for who is logged in.
 ///
 /// A credential that is shown must hold: 401 otherwise.
@@ -263,32 +262,17 @@ where
 pub struct MaybeAuthenticated(pub Option<Caller>);
 
 impl<S: Send + Sync> FromRequestParts<S> for MaybeAuthenticated
-=======
-/// For operations that anybody may call, and that do more for a caller who is known. A credential that does not hold is
-/// refused all the same: whoever sends one means it to count.
-impl<S: Send + Sync> OptionalFromRequestParts<S> for Authenticated
->>>>>>> 2553625 (Log in by identity providers)
 where
     App: FromRef<S>,
 {
     type Rejection = ApiError;
 
-<<<<<<< HEAD
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         if !parts.headers.contains_key(http::header::AUTHORIZATION) {
             return Ok(Self(None));
         }
         let Authenticated { caller, .. } = Authenticated::from_request_parts(parts, state).await?;
         Ok(Self(Some(caller)))
-=======
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, ApiError> {
-        if !parts.headers.contains_key(http::header::AUTHORIZATION) {
-            return Ok(None);
-        }
-        <Self as FromRequestParts<S>>::from_request_parts(parts, state)
-            .await
-            .map(Some)
->>>>>>> 2553625 (Log in by identity providers)
     }
 }
 

@@ -351,11 +351,9 @@ pub enum ConfigError {
         /// What is wrong with it.
         fault: String,
     },
-<<<<<<< HEAD
     /// A setting of `[mail]`, named in the text.
     #[error("{0}")]
     Mail(String),
-=======
     /// A setting whose name is the operator's choice in part.
     #[error("{name}: {fault}")]
     Named {
@@ -364,7 +362,6 @@ pub enum ConfigError {
         /// What is wrong with it.
         fault: String,
     },
->>>>>>> 2553625 (Log in by identity providers)
 }
 
 impl Config {

@@ -38,7 +38,7 @@ use crate::{
     credentials::CredentialKind,
     letters,
     mfa::{self, Factors},
-    schema::{credentials, users},
+    schema::{credentials, oauth_connections, users},
     secrets,
     security::{self, Incident, SecurityEvent},
     users::{self as accounts, UserRow},
@@ -214,6 +214,8 @@ pub(crate) fn admit(tx: &mut Tx<'_>, desk: &Desk, user: Id<User>, mailbox: Mailb
     if !user.email_verified && mailbox != Mailbox::Unknown {
         if mailbox == Mailbox::Login {
             user.password_hash = None;
+            diesel::delete(oauth_connections::table.filter(oauth_connections::user_id.eq(user.id)))
+                .execute(tx.conn())?;
             sessions::end_others(tx, user.id, None)?;
         }
         diesel::update(users::table.find(user.id))

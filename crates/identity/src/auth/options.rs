@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{methods::MfaMethod, password_rules};
-use crate::state::Area;
+use crate::{oauth::OAuthProvider, state::Area};
 
 kernel::words! {
     /// How one logs in without a password
@@ -65,22 +65,6 @@ pub(super) struct AuthConfiguration {
     privacy_url: Option<String>,
 }
 
-/// An identity provider, as a login page shows it.
-#[derive(Debug, Serialize, ToSchema)]
-struct OAuthProvider {
-    /// Used as `{provider}` in paths, e.g. google, github, microsoft.
-    #[schema(read_only, max_length = 50, pattern = "^[-a-zA-Z0-9_]+$")]
-    slug: String,
-    #[schema(read_only, max_length = 100)]
-    name: String,
-    #[schema(required, read_only, format = "uri")]
-    icon_url: Option<String>,
-    #[schema(read_only)]
-    login_enabled: bool,
-    #[schema(read_only)]
-    link_enabled: bool,
-}
-
 /// What a new password must have.
 #[derive(Debug, Serialize, ToSchema)]
 struct PasswordPolicy {
@@ -113,7 +97,7 @@ struct PasswordPolicy {
     )
 )]
 pub(super) async fn get_auth_configuration(
-    State(Area { identity, .. }): State<Area>,
+    State(Area { identity, oauth, .. }): State<Area>,
 ) -> Json<AuthConfiguration> {
     let settings = identity.settings();
     let url = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -127,7 +111,7 @@ pub(super) async fn get_auth_configuration(
         passwordless_methods: offered.copied().collect(),
         passkey_login_enabled: false,
         mfa_methods: vec![MfaMethod::Totp, MfaMethod::Email],
-        oauth_providers: Vec::new(),
+        oauth_providers: oauth.iter().map(OAuthProvider::from).collect(),
         password_policy: PasswordPolicy {
             min_length: password_rules::LEAST,
             require_uppercase: true,

@@ -25,8 +25,7 @@ kernel::words! {
 
 /// An identity provider of this installation.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = OAuthProvider)]
-pub(super) struct OAuthProvider {
+pub(crate) struct OAuthProvider {
     /// Used as `{provider}` in paths, e.g. google, github, microsoft.
     #[schema(read_only, max_length = 50, pattern = "^[-a-zA-Z0-9_]+$")]
     pub(super) slug: String,

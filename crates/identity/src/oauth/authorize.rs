@@ -2,14 +2,13 @@
 
 use axum::{Json, extract::State};
 use kernel::{
-    access::{Authenticated, MISSING},
+    access::{MISSING, MaybeAuthenticated},
     http::{ApiError, ApiResult, Change, Faults},
 };
 
 use super::{
     api::{Intent, OAuthAuthorize, OAuthAuthorizeResponse},
     journey::{self, Journey, Trip},
-    rules,
     slug::Slug,
 };
 use crate::{
@@ -44,7 +43,7 @@ use crate::{
     )
 )]
 pub(super) async fn authorize_oauth(
-    authenticated: Option<Authenticated>,
+    MaybeAuthenticated(caller): MaybeAuthenticated,
     slug: Slug,
     State(Area { identity, oauth, .. }): State<Area>,
     change: Change<OAuthAuthorize>,
@@ -56,17 +55,17 @@ pub(super) async fn authorize_oauth(
         invitation_token,
     } = change.body()?;
     let settings = provider.settings();
-    let user = match (intent, authenticated) {
+    let user = match (intent, caller) {
         (Intent::Login, _) if settings.login_enabled => None,
-        (Intent::Link, Some(by)) if settings.link_enabled => {
-            recent_login_only(&identity, &by.caller)?;
-            Some(by.caller.user)
+        (Intent::Link, Some(caller)) if settings.link_enabled => {
+            recent_login_only(&identity, &caller)?;
+            Some(caller.user)
         }
         (Intent::Link, None) if settings.link_enabled => return Err(MISSING.into()),
         _ => return Err(ApiError::not_found()),
     };
-    let own = own_pages(&identity, provider.slug());
-    if !rules::is_page_allowed(redirect_uri, &identity.settings().redirect_uris, &own) {
+    // To the letter (RFC 9700, section 4.1.3).
+    if !identity.allows_redirect(redirect_uri) && *redirect_uri != own_page(&identity, provider.slug()) {
         let message = "This page is not on the list of pages that users may be sent back to.";
         return Err(Faults::one("redirect_uri", message).into());
     }
@@ -78,7 +77,9 @@ pub(super) async fn authorize_oauth(
         provider: provider.slug().to_owned(),
         intent: *intent,
         redirect_uri: redirect_uri.clone(),
-        invitation_hash: invitation_token.as_ref().map(|token| secrets.hash_token(token)),
+        invitation: invitation_token
+            .as_ref()
+            .map(|token| journey::seal(&identity, &trip.state, token)),
     };
     let state = trip.state.clone();
     let (store, keeper) = (identity.store().clone(), identity.clone());
@@ -92,11 +93,6 @@ pub(super) async fn authorize_oauth(
         state,
         expires_in: journey::LIFETIME.as_secs(),
     }))
-}
-
-/// The account pages that answers may come back to: one for all providers, and one of each provider's own.
-fn own_pages(identity: &Identity, slug: &str) -> [String; 2] {
-    [identity.account_url("oauth/callback"), own_page(identity, slug)]
 }
 
 /// The page that only this provider knows: what comes back there was sent by it (RFC 9700, section 4.4.2.2).

@@ -7,6 +7,7 @@ use kernel::{
     config::Registration,
     http::{ApiError, ApiResult, Change, RequestFacts},
     id::Id,
+    language::Language,
     store::{StoreError, Tx},
 };
 use serde_json::json;
@@ -22,14 +23,14 @@ use super::{
 };
 use crate::{
     Identity,
-    accounts::{self, AccountError, NewUser},
     auth::{
         AuthError, AuthMethod, Desk, LoginResponse, ValidationError,
-        completion::{self, FirstFactor},
+        completion::{self, FirstFactor, Mailbox},
+        register::{self, Enrolment},
     },
     security::{self, Incident, SecurityEvent},
     state::Area,
-    users::{self, Language, UserRow, email_key, find_by_email},
+    users::{UserRow, email_key, find_by_email},
 };
 
 /// [OAuth] Log in with an identity provider
@@ -82,6 +83,7 @@ pub(super) async fn complete_oauth_login(
     };
     let arrived = arrive(&identity, &oauth, &provider, claim, code, iss.clone()).await;
     let (journey, person) = arrived.map_err(Denial::into_login_error)?;
+    let invitation_token = journey.invitation_token(&identity, state);
     let store = identity.store().clone();
     let desk = Desk { identity, request };
     let (remember_me, trusted_device_token) = (*remember_me, trusted_device_token.clone());
@@ -89,13 +91,13 @@ pub(super) async fn complete_oauth_login(
         .write("complete_oauth_login", move |tx| {
             let user = match known_user(tx, &person)? {
                 Some(user) => user,
-                None => register(tx, &desk, &provider, &person, &journey)?,
+                None => register_person(tx, &desk, &provider, &person, invitation_token.as_deref())?,
             };
             let first = FirstFactor {
                 user: user.id,
                 method: AuthMethod::Oauth,
                 is_multi_factor: false,
-                proves_mailbox: false,
+                mailbox: Mailbox::Unknown,
                 remember_me,
                 trusted_device_token: trusted_device_token.clone(),
             };
@@ -193,12 +195,12 @@ fn known_user(tx: &mut Tx<'_>, person: &Person) -> Result<Option<UserRow>, Store
 ///
 /// An address that the provider has not confirmed opens none, whether it is taken or not: who claims the address of
 /// another would wait in an account for them to come.
-fn register(
+fn register_person(
     tx: &mut Tx<'_>,
     desk: &Desk,
     provider: &Provider,
     person: &Person,
-    journey: &Journey,
+    invitation_token: Option<&str>,
 ) -> ApiResult<UserRow> {
     let name = provider.settings().name();
     let email = person.email.as_ref().filter(|_| person.is_email_verified);
@@ -212,44 +214,34 @@ fn register(
         let detail = format!("An account with this address exists. Log in to it, then link {name}.");
         return Err(ApiError::new(StatusCode::CONFLICT, "account_exists", detail));
     }
-    check_registration(desk, journey)?;
-    let first_name: String = person.first_name.chars().take(150).collect();
-    let last_name: String = person.last_name.chars().take(150).collect();
-    let new = NewUser {
+    let is_invited = invitation_token.is_some();
+    match desk.identity.settings().registration {
+        Registration::Open => {}
+        Registration::Invited if is_invited => {}
+        Registration::Invited | Registration::Closed => return Err(register::closed()),
+    }
+    let new = Enrolment {
         email: email.clone(),
+        email_verified: true,
         password_hash: None,
-        first_name,
-        last_name,
-        is_staff: false,
+        first_name: person.first_name.chars().take(150).collect(),
+        last_name: person.last_name.chars().take(150).collect(),
         language: Language::En,
+        marketing_consent: false,
+        organization_name: None,
+        invitation_token: invitation_token.map(str::to_owned),
     };
-    let id = accounts::create_user(tx, new).map_err(|error| match error {
-        // It was free a moment ago: the transaction has lost against another, and is tried again.
-        AccountError::DuplicateEmail(_) => {
+    let user = register::create(tx, desk, &new).map_err(|error| {
+        // The address was free a moment ago: this transaction has lost against another, and is tried again.
+        let has_lost = error.status() == StatusCode::BAD_REQUEST && !is_invited;
+        if has_lost {
             StoreError::Contended("the same address at once".to_owned()).into()
+        } else {
+            error
         }
-        AccountError::InvalidEmail(_) => ApiError::internal(error),
-        AccountError::Store(error) => error.into(),
     })?;
-    let user = users::find(tx.conn(), id)?;
-    let organization = person.display_name().unwrap_or_else(|| email.clone());
-    accounts::create_organization(tx, &organization, id)?;
     connect(tx, desk, provider, person, &user)?;
     Ok(user)
-}
-
-fn check_registration(desk: &Desk, journey: &Journey) -> ApiResult<()> {
-    let _ = journey;
-    let detail = match desk.identity.settings().registration {
-        Registration::Open => return Ok(()),
-        Registration::Invited => "A new account needs an invitation to an organization here.",
-        Registration::Closed => "New accounts are made by the operator here.",
-    };
-    Err(ApiError::new(
-        StatusCode::FORBIDDEN,
-        "registration_closed",
-        detail,
-    ))
 }
 
 /// The first connection of a new account.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api::Intent;
 use crate::{
+    Identity,
     auth::challenges::{self, NewChallenge, Purpose},
     secrets::{self, Secrets},
 };
@@ -60,8 +61,26 @@ pub(super) struct Journey {
     pub(super) intent: Intent,
     /// To the letter, as the provider compares it again when the code is exchanged.
     pub(super) redirect_uri: String,
-    /// Keyed hash of the invitation that a new account would use.
-    pub(super) invitation_hash: Option<String>,
+    /// The token of the invitation that a new account would use, sealed.
+    pub(super) invitation: Option<String>,
+}
+
+impl Journey {
+    /// The token of the invitation; `None` too if the master secret has changed meanwhile.
+    pub(super) fn invitation_token(&self, identity: &Identity, state: &str) -> Option<String> {
+        let sealed = self.invitation.as_ref()?;
+        let opened = identity.sealer().open(&sealed_for(state), sealed).ok()?;
+        String::from_utf8(opened).ok()
+    }
+}
+
+/// Seals the token of an invitation for the way that begins with `state`.
+pub(super) fn seal(identity: &Identity, state: &str, token: &str) -> String {
+    identity.sealer().seal(&sealed_for(state), token.as_bytes())
+}
+
+fn sealed_for(state: &str) -> String {
+    format!("oauth-invitation/{state}")
 }
 
 /// Remembers a way; one for `link` belongs to its user.

@@ -34,7 +34,7 @@ mod unlink;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use self::providers::Providers;
+pub(crate) use self::{api::OAuthProvider, providers::Providers};
 use crate::state::Area;
 
 pub(crate) fn routes() -> OpenApiRouter<Area> {

@@ -1,5 +1,6 @@
 //! The configured identity providers, and what they say of people.
 
+mod discovery;
 mod github;
 mod microsoft;
 mod oauth2;
@@ -44,7 +45,7 @@ impl Providers {
     }
 
     /// All of them, by name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Provider> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Provider> {
         self.0.values().map(AsRef::as_ref)
     }
 

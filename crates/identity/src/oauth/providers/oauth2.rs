@@ -105,7 +105,7 @@ pub(super) async fn exchange<T: DeserializeOwned>(
 
 /// As `application/x-www-form-urlencoded` has it.
 fn encoded(text: &str) -> String {
-    reqwest::Url::parse_with_params("form:", [("", text)])
+    Url::parse_with_params("form:", [("", text)])
         .ok()
         .and_then(|url| url.query().map(|query| query.trim_start_matches('=').to_owned()))
         .unwrap_or_default()

@@ -1,11 +1,10 @@
-//! OpenID Connect: discovery, the exchange of the code, and the checks of what comes back.
+//! OpenID Connect: the exchange of the code, and the checks of what comes back.
 //!
 //! The library checks the signature, `iss`, `aud`, `exp` and the nonce. It leaves `azp`, `at_hash` and `iat` to its
 //! user: they are checked here ([`verify`]).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use http::{Request, StatusCode, header};
 use kernel::{
     config::{OauthKind, OauthProvider},
     time::Time,
@@ -15,17 +14,18 @@ use openidconnect::{
     IdTokenClaims, IdTokenFields, IdTokenVerifier, IssuerUrl, JsonWebKey, Nonce, OAuth2TokenResponse,
     SignatureVerificationError, StandardTokenResponse, TokenResponse,
     core::{
-        CoreGenderClaim, CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm,
-        CoreJwsSigningAlgorithm, CoreTokenType,
+        CoreGenderClaim, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm,
+        CoreTokenType,
     },
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::{
-    Answer, Person, ProviderFault, microsoft,
-    oauth2::{self, SecretIn},
+    Answer, Person, ProviderFault,
+    discovery::{self, Document, Keys, Known},
+    microsoft, oauth2,
 };
 use crate::oauth::{http::Http, journey::Trip};
 
@@ -35,19 +35,6 @@ const FRESH: Duration = Duration::from_secs(60 * 60);
 const PAUSE: Duration = Duration::from_secs(5);
 /// How far the provider's clock may be ahead of ours.
 const AHEAD: Duration = Duration::from_secs(120);
-/// Signatures with a public key. `none` is no signature, and HS… would make our secret a signing key.
-const SIGNATURES: [CoreJwsSigningAlgorithm; 10] = [
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
-    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-    CoreJwsSigningAlgorithm::EcdsaP521Sha512,
-    CoreJwsSigningAlgorithm::EdDsa,
-];
 
 /// Claims that some providers add.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -78,49 +65,6 @@ type Tokens = StandardTokenResponse<
     CoreTokenType,
 >;
 type Verifier<'a> = IdTokenVerifier<'a, CoreJsonWebKey>;
-/// The discovery document, as far as it matters (OpenID Connect Discovery 1.0, section 3).
-#[derive(Clone, Debug, Deserialize)]
-struct Document {
-    issuer: String,
-    authorization_endpoint: String,
-    token_endpoint: String,
-    jwks_uri: String,
-    userinfo_endpoint: Option<String>,
-    #[serde(default)]
-    id_token_signing_alg_values_supported: Vec<String>,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
-}
-
-impl Document {
-    /// Where our secret goes: into the header, unless only the form is announced.
-    fn secret_in(&self) -> SecretIn {
-        let announced = self.token_endpoint_auth_methods_supported.as_ref();
-        if announced.is_none_or(|methods| methods.iter().any(|method| method == "client_secret_basic")) {
-            SecretIn::Header
-        } else {
-            SecretIn::Form
-        }
-    }
-}
-
-/// The keys, and which issuer each is for where the provider says so (Microsoft).
-#[derive(Clone, Debug)]
-struct Keys {
-    set: CoreJsonWebKeySet,
-    issuers: HashMap<String, String>,
-    fetched: Time,
-}
-
-/// What was asked of a provider.
-#[derive(Debug)]
-struct Known {
-    document: Document,
-    algorithms: Vec<CoreJwsSigningAlgorithm>,
-    keys: Keys,
-    fetched: Time,
-}
 
 /// A provider of OpenID Connect: what is remembered of it.
 #[derive(Debug, Default)]
@@ -218,7 +162,7 @@ impl Oidc {
         if memory.failed.is_some_and(|then| now.since(then) < PAUSE) {
             return Err(ProviderFault::unavailable("it did not answer a moment ago"));
         }
-        match discover(settings, http, now).await {
+        match discovery::discover(settings, http, now).await {
             Ok(known) => {
                 let known = Arc::new(known);
                 memory.known = Some(Arc::clone(&known));
@@ -249,7 +193,7 @@ impl Oidc {
         if now.since(known.keys.fetched) < PAUSE {
             return Ok(None);
         }
-        let keys = fetch_keys(http, &known.document.jwks_uri, now).await?;
+        let keys = discovery::fetch_keys(http, &known.document.jwks_uri, now).await?;
         memory.known = Some(Arc::new(Known {
             document: known.document.clone(),
             algorithms: known.algorithms.clone(),
@@ -258,88 +202,6 @@ impl Oidc {
         }));
         Ok(Some(keys))
     }
-}
-
-async fn discover(settings: &OauthProvider, http: &Http, now: Time) -> Result<Known, ProviderFault> {
-    let issuer = settings.issuer();
-    // Section 4: a slash at the issuer's end is not doubled.
-    let url = format!(
-        "{}/.well-known/openid-configuration",
-        issuer.trim_end_matches('/')
-    );
-    let document: Document = get(http, &url, None).await?;
-    let is_its_own = document.issuer == issuer
-        || (settings.kind == OauthKind::Microsoft && microsoft::may_announce(issuer, &document.issuer));
-    if !is_its_own {
-        let fault = format!("it calls itself {} instead of {issuer}", document.issuer);
-        return Err(ProviderFault::Unavailable(fault));
-    }
-    // Codes and secrets are sent there: never in the clear where the issuer itself is protected.
-    let endpoints = [
-        &document.authorization_endpoint,
-        &document.token_endpoint,
-        &document.jwks_uri,
-    ];
-    let is_protected = |url: &String| url.starts_with("https://") || issuer.starts_with("http://");
-    if !endpoints
-        .into_iter()
-        .chain(&document.userinfo_endpoint)
-        .all(is_protected)
-    {
-        return Err(ProviderFault::unavailable("it names an endpoint without TLS"));
-    }
-    let keys = fetch_keys(http, &document.jwks_uri, now).await?;
-    Ok(Known {
-        algorithms: algorithms(&document.id_token_signing_alg_values_supported),
-        document,
-        keys,
-        fetched: now,
-    })
-}
-
-/// The announced algorithms that we accept; RS256 where nothing is announced (it must be supported by everyone).
-fn algorithms(announced: &[String]) -> Vec<CoreJwsSigningAlgorithm> {
-    if announced.is_empty() {
-        return vec![CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256];
-    }
-    let is_announced = |algorithm: &CoreJwsSigningAlgorithm| {
-        serde_json::to_value(algorithm)
-            .is_ok_and(|word| announced.iter().any(|announced| word == announced.as_str()))
-    };
-    SIGNATURES.into_iter().filter(is_announced).collect()
-}
-
-async fn fetch_keys(http: &Http, url: &str, now: Time) -> Result<Keys, ProviderFault> {
-    let body: Value = get(http, url, None).await?;
-    let keys = body["keys"].as_array().into_iter().flatten();
-    let issuers = keys.filter_map(|key| {
-        Some((
-            key["kid"].as_str()?.to_owned(),
-            key["issuer"].as_str()?.to_owned(),
-        ))
-    });
-    Ok(Keys {
-        issuers: issuers.collect(),
-        set: serde_json::from_str(&body.to_string()).map_err(ProviderFault::unavailable)?,
-        fetched: now,
-    })
-}
-
-async fn get<T: DeserializeOwned>(http: &Http, url: &str, bearer: Option<&str>) -> Result<T, ProviderFault> {
-    let mut request = Request::get(url).header(header::ACCEPT, "application/json");
-    if let Some(bearer) = bearer {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {bearer}"));
-    }
-    let request = request.body(Vec::new()).map_err(ProviderFault::unavailable)?;
-    let reply = http.send(request).await.map_err(ProviderFault::unavailable)?;
-    if reply.status() != StatusCode::OK {
-        return Err(ProviderFault::unavailable(format!(
-            "{url} answers {}",
-            reply.status()
-        )));
-    }
-    serde_json::from_slice(reply.body())
-        .map_err(|error| ProviderFault::unavailable(format!("{url} can't be read: {error}")))
 }
 
 /// Refuses an answer that another issuer has given, before its code is sent anywhere (RFC 9207, section 2.4).
@@ -492,7 +354,7 @@ async fn complete(
     endpoint: &str,
     token: &str,
 ) -> Result<(), ProviderFault> {
-    let info: UserInfo = get(http, endpoint, Some(token)).await?;
+    let info: UserInfo = discovery::get(http, endpoint, Some(token)).await?;
     if info.sub != person.subject {
         return Err(ProviderFault::refused("the user info is somebody else's"));
     }
@@ -515,23 +377,6 @@ async fn complete(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn announced(words: &[&str]) -> Vec<CoreJwsSigningAlgorithm> {
-        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        algorithms(&words)
-    }
-
-    #[test]
-    fn only_signatures_with_public_keys_are_accepted() {
-        let rs256 = CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256;
-        assert_eq!(announced(&[]), vec![rs256.clone()]);
-        assert_eq!(
-            announced(&["none", "HS256", "HS512", "RS256", "XX1"]),
-            vec![rs256]
-        );
-        assert!(announced(&["none", "HS256"]).is_empty());
-        assert_eq!(announced(&["ES256", "EdDSA"]).len(), 2);
-    }
 
     #[test]
     fn names_are_taken_as_they_are_given() {
