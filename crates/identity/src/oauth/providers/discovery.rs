@@ -15,7 +15,7 @@ use super::{ProviderFault, microsoft, oauth2::SecretIn};
 use crate::oauth::http::Http;
 
 /// Signatures with a public key. `none` is no signature, and HS… would make our secret a signing key.
-const SIGNATURES: [CoreJwsSigningAlgorithm; 10] = [
+const SIGNATURES: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
@@ -24,7 +24,6 @@ const SIGNATURES: [CoreJwsSigningAlgorithm; 10] = [
     CoreJwsSigningAlgorithm::RsaSsaPssSha512,
     CoreJwsSigningAlgorithm::EcdsaP256Sha256,
     CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-    CoreJwsSigningAlgorithm::EcdsaP521Sha512,
     CoreJwsSigningAlgorithm::EdDsa,
 ];
 
