@@ -12,8 +12,8 @@ use http::Method;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::{
-    access::Access, config::Config, http::limits::Limiter, mail::Mailer, secrets::Sealer, store::Store,
-    time::Clock,
+    access::Access, config::Config, http::limits::Limiter, mail::Mailer, outbound::Outbound, secrets::Sealer,
+    store::Store, time::Clock,
 };
 
 /// The shared parts of a running onetd. Clones are cheap and share them.
@@ -27,6 +27,7 @@ struct Inner {
     access: Arc<dyn Access>,
     sealer: Sealer,
     mailer: Mailer,
+    outbound: Outbound,
     by_credential: Limiter,
     by_address: Limiter,
     running_keys: crate::http::RunningKeys,
@@ -72,6 +73,7 @@ impl App {
         let limits = &config.limits;
         let by_credential = Limiter::new(limits.credential_per_second, limits.credential_per_minute);
         let by_address = Limiter::new(limits.address_per_second, limits.address_per_minute);
+        let outbound = Outbound::new(&config.outbound);
         Self(Arc::new(Inner {
             config,
             store,
@@ -79,6 +81,7 @@ impl App {
             access,
             sealer,
             mailer,
+            outbound,
             by_credential,
             by_address,
             running_keys: crate::http::RunningKeys::default(),
@@ -115,6 +118,11 @@ impl App {
     /// Posts mails.
     pub fn mailer(&self) -> &Mailer {
         &self.0.mailer
+    }
+
+    /// The client for requests to addresses that customers name.
+    pub fn outbound(&self) -> &Outbound {
+        &self.0.outbound
     }
 
     pub(crate) fn credential_limit(&self) -> &Limiter {

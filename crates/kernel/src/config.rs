@@ -34,6 +34,7 @@ pub struct Config {
     pub limits: Limits,
     pub auth: Auth,
     pub tasks: Tasks,
+    pub outbound: Outbound,
     pub idempotency: Idempotency,
     pub mail: Mail,
     /// Folder of the database, the key file and whatever else this node keeps. From `--data-dir`.
@@ -189,6 +190,15 @@ pub struct Tasks {
     pub poll_ms: u64,
     pub retry_first_ms: u64,
     pub retry_longest_ms: u64,
+}
+
+/// `[outbound]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Outbound {
+    pub allowed_networks: Vec<Network>,
+    pub allow_http: bool,
 }
 
 /// `[idempotency]`

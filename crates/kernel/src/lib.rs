@@ -17,6 +17,7 @@ pub mod language;
 pub mod mail;
 pub mod money;
 pub mod openapi;
+pub mod outbound;
 pub mod schema;
 pub mod secrets;
 pub mod store;
