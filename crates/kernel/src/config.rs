@@ -34,6 +34,7 @@ pub struct Config {
     pub limits: Limits,
     pub auth: Auth,
     pub tasks: Tasks,
+    pub audit: Audit,
     pub outbound: Outbound,
     pub idempotency: Idempotency,
     pub mail: Mail,
@@ -190,6 +191,14 @@ pub struct Tasks {
     pub poll_ms: u64,
     pub retry_first_ms: u64,
     pub retry_longest_ms: u64,
+}
+
+/// `[audit]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Audit {
+    pub keep_days: u32,
 }
 
 /// `[outbound]`

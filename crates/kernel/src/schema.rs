@@ -5,7 +5,7 @@ diesel::table! {
     use diesel::sql_types::{Nullable, Text};
     use crate::store::sql::{Moment, Uuid};
 
-    /// Only ever inserted into and read.
+    /// Only ever inserted into and read; the oldest are deleted if the settings say so.
     audit_records (id) {
         id -> Uuid,
         organization_id -> Nullable<Uuid>,
@@ -25,8 +25,38 @@ diesel::table! {
         user_agent -> Text,
         request_id -> Nullable<Uuid>,
         created -> Moment,
+        seal -> Text,
     }
 }
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Text};
+    use crate::store::sql::Uuid;
+
+    /// The order of the records of a chain.
+    audit_links (chain, sequence) {
+        chain -> Uuid,
+        sequence -> BigInt,
+        record_id -> Uuid,
+        is_sound -> Bool,
+        hash -> Text,
+    }
+}
+diesel::table! {
+    use diesel::sql_types::{BigInt, Text};
+    use crate::store::sql::{Moment, Uuid};
+
+    /// Where chains begin and end.
+    audit_heads (chain) {
+        chain -> Uuid,
+        sequence -> BigInt,
+        hash -> Text,
+        anchor_sequence -> BigInt,
+        anchor_hash -> Text,
+        last_created -> Moment,
+        seal -> Text,
+    }
+}
+diesel::allow_tables_to_appear_in_same_query!(audit_records, audit_links);
 diesel::table! {
     use diesel::sql_types::{Bool, Integer, Nullable, Text};
     use crate::store::sql::{Moment, Uuid};

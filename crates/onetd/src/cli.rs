@@ -55,6 +55,9 @@ enum Command {
         /// What `onetd backup` wrote.
         file: PathBuf,
     },
+    /// The audit log: whether it is whole.
+    #[command(subcommand)]
+    Audit(commands::audit::AuditCommand),
     /// Create a user who operates this installation.
     CreateAdmin(commands::admin::NewAdmin),
     /// Begin a new generation of the key that signs access tokens, while requests go on.
@@ -84,6 +87,7 @@ pub fn run() -> ExitCode {
         Command::Openapi => commands::openapi(),
         Command::Backup { file } => commands::backup(&places, &file),
         Command::Restore { file } => commands::restore(&places, &file),
+        Command::Audit(command) => commands::audit::run(&places, command),
         Command::CreateAdmin(admin) => commands::admin::create(&places, admin),
         Command::RotateSigningKey { retire_old_now } => commands::rotate_signing_key(&places, retire_old_now),
         Command::User { what } => commands::users::run(&places, what),

@@ -9,6 +9,7 @@ use compute::{
 use identity::Identity;
 use kernel::{
     App,
+    audit::{self, SealKey},
     config::{Config, MailTransport},
     http::{self, Areas},
     mail::{self, Mailer, SendMail},
@@ -59,6 +60,7 @@ impl Onet {
             }
         }
         let master = MasterSecret::load(&config).map_err(|error| error.to_string())?;
+        store.seal_with(SealKey::new(master.derive("audit/1")));
         if config.mail.transport == MailTransport::Off {
             tracing::warn!("mail.transport is \"off\": no mail is sent");
         }
@@ -132,7 +134,14 @@ impl Workers {
     fn start(onet: &Onet) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut running = onet.engine().start(&stopped);
-        running.push(tokio::spawn(housekeeping(onet.clone(), stopped)));
+        running.push(tokio::spawn(housekeeping(onet.clone(), stopped.clone())));
+        if let Some(key) = onet.app.store().seal_key() {
+            running.push(tokio::spawn(audit::sealer::run(
+                onet.app.store().clone(),
+                key,
+                stopped,
+            )));
+        }
         Self { stop, running }
     }
 
@@ -182,6 +191,12 @@ async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
             && let Err(error) = identity::housekeeping(&onet.identity).await
         {
             tracing::warn!(%error, "accounts and proofs whose time is over are still there");
+        }
+        if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
+            && let Some(key) = onet.app.store().seal_key()
+            && let Err(error) = audit::forget_old(&onet.app, key).await
+        {
+            tracing::warn!(%error, "old audit records could not be forgotten");
         }
         round += 1;
         tokio::select! {

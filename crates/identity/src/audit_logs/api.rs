@@ -112,6 +112,7 @@ impl AuditLog {
             user_agent,
             request_id,
             created,
+            seal: _,
         } = row;
         Self {
             id,
@@ -136,5 +137,50 @@ impl AuditLog {
             request_id,
             created,
         }
+    }
+
+    /// The record as the fields of a CSV line; what is null is empty.
+    pub(super) fn columns(&self) -> [String; 18] {
+        fn text<T: ToString>(value: Option<&T>) -> String {
+            value.map(ToString::to_string).unwrap_or_default()
+        }
+        let Self {
+            id,
+            organization_id: _,
+            project_id,
+            project_name,
+            actor,
+            action,
+            resource_type,
+            resource_id,
+            resource_name,
+            status,
+            description,
+            changes,
+            ip_address,
+            user_agent,
+            request_id,
+            created,
+        } = self;
+        [
+            id.to_string(),
+            created.to_string(),
+            actor.actor_type.as_str().to_owned(),
+            text(actor.id.as_ref()),
+            actor.name.clone(),
+            text(actor.email.as_ref()),
+            action.clone(),
+            resource_type.clone(),
+            text(resource_id.as_ref()),
+            resource_name.clone(),
+            status.as_str().to_owned(),
+            description.clone(),
+            text(project_id.as_ref()),
+            text(project_name.as_ref()),
+            text(ip_address.as_ref()),
+            user_agent.clone(),
+            text(request_id.as_ref()),
+            changes.as_str().to_owned(),
+        ]
     }
 }

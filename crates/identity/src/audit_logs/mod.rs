@@ -1,6 +1,9 @@
 //! The audit log, for reading: what the kernel's [`Tx::audit`](kernel::store::Tx::audit) has written.
 
 mod api;
+mod export;
+mod filters;
+mod format;
 mod get;
 mod list;
 mod rows;
@@ -17,5 +20,6 @@ kernel::permissions! {
 pub(crate) fn routes() -> OpenApiRouter<Area> {
     OpenApiRouter::new()
         .routes(routes!(list::list_audit_logs))
+        .routes(routes!(export::export_audit_logs))
         .routes(routes!(get::get_audit_log))
 }

@@ -8,7 +8,7 @@ use diesel::{
 };
 use kernel::{
     access::{Organization, Project},
-    audit::{AuditRecord, AuditRow, AuditStatus},
+    audit::{AuditRecord, AuditRow, AuditStatus, count_records},
     http::contains_pattern,
     id::{Any, Id},
     schema::audit_records,
@@ -35,9 +35,13 @@ pub(super) struct Wanted {
     pub(super) status: Option<AuditStatus>,
     pub(super) after: Option<Time>,
     pub(super) before: Option<Time>,
+    pub(super) address: Option<String>,
     pub(super) search: Option<String>,
     pub(super) oldest_first: bool,
 }
+
+/// The most records that a filtered list counts, and shows.
+const MOST_COUNTED: i64 = 10_000;
 
 type Boxed<'a> = audit_records::BoxedQuery<'a, MultiBackend>;
 
@@ -70,6 +74,9 @@ impl Wanted {
         if let Some(before) = self.before {
             query = query.filter(audit_records::created.le(before));
         }
+        if let Some(address) = &self.address {
+            query = query.filter(audit_records::ip_address.eq(address));
+        }
         if let Some(search) = &self.search {
             let pattern = contains_pattern(search);
             let names = lower(audit_records::resource_name)
@@ -84,21 +91,103 @@ impl Wanted {
         query
     }
 
-    /// How many records there are: read from an index alone unless filtered further.
-    pub(super) fn count(&self, conn: &mut Conn) -> Result<i64, StoreError> {
-        Ok(self.query().count().get_result(conn)?)
+    /// Whether these are all records of the organization.
+    const fn is_all(&self) -> bool {
+        let Self {
+            organization: _,
+            project: None,
+            actor: None,
+            action: None,
+            resource_type: None,
+            resource: None,
+            status: None,
+            after: None,
+            before: None,
+            address: None,
+            search: None,
+            oldest_first: _,
+        } = self
+        else {
+            return false;
+        };
+        true
     }
 
-    /// The records of a page.
-    pub(super) fn load(&self, conn: &mut Conn, skip: i64, take: i64) -> Result<Vec<AuditRow>, StoreError> {
-        let query = self.query();
-        let query = if self.oldest_first {
-            query.order((audit_records::created.asc(), audit_records::id.asc()))
+    /// How many records there are; with filters, [`MOST_COUNTED`] for more than that: counting on would cost as much
+    /// as reading them.
+    pub(super) fn count(&self, conn: &mut Conn) -> Result<i64, StoreError> {
+        if self.is_all() {
+            return count_records(conn, self.organization);
+        }
+        let there_are_more = self
+            .query()
+            .order((audit_records::created.desc(), audit_records::id.desc()))
+            .offset(MOST_COUNTED - 1)
+            .limit(1)
+            .select(audit_records::id);
+        if there_are_more.load::<Id<AuditRecord>>(conn)?.is_empty() {
+            Ok(self.query().count().get_result(conn)?)
         } else {
-            query.order((audit_records::created.desc(), audit_records::id.desc()))
-        };
-        let page = query.offset(skip).limit(take).select(AuditRow::as_select());
-        Ok(page.load(conn)?)
+            Ok(MOST_COUNTED)
+        }
+    }
+
+    /// The records of a page of a list of `count`, read from whichever end is nearer.
+    pub(super) fn page(
+        &self,
+        conn: &mut Conn,
+        count: i64,
+        skip: i64,
+        take: i64,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        if !self.is_all() || skip <= count / 2 {
+            return self.load(conn, self.oldest_first, skip, take);
+        }
+        let take = take.min(count - skip);
+        let mut records = self.load(conn, !self.oldest_first, count - skip - take, take)?;
+        records.reverse();
+        Ok(records)
+    }
+
+    fn load(
+        &self,
+        conn: &mut Conn,
+        oldest_first: bool,
+        skip: i64,
+        take: i64,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        let page = self.ordered(oldest_first).offset(skip).limit(take);
+        Ok(page.select(AuditRow::as_select()).load(conn)?)
+    }
+
+    fn ordered(&self, oldest_first: bool) -> Boxed<'_> {
+        if oldest_first {
+            self.query()
+                .order((audit_records::created.asc(), audit_records::id.asc()))
+        } else {
+            self.query()
+                .order((audit_records::created.desc(), audit_records::id.desc()))
+        }
+    }
+
+    /// The records behind a place in the list, found by their key: as quick at the end as at the beginning.
+    pub(super) fn after(
+        &self,
+        conn: &mut Conn,
+        place: Option<(Time, Id<AuditRecord>)>,
+        take: i64,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        let mut query = self.ordered(self.oldest_first);
+        if let Some((created, id)) = place {
+            query = if self.oldest_first {
+                let behind = audit_records::created.gt(created).or(audit_records::id.gt(id));
+                query.filter(audit_records::created.ge(created)).filter(behind)
+            } else {
+                let behind = audit_records::created.lt(created).or(audit_records::id.lt(id));
+                query.filter(audit_records::created.le(created)).filter(behind)
+            };
+        }
+        Ok(query.limit(take).select(AuditRow::as_select()).load(conn)?)
     }
 }
 

@@ -15,7 +15,7 @@ mod writer;
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -33,7 +33,7 @@ use self::{
     tx::{Pending, run_on_postgres},
     writer::Writer,
 };
-use crate::{config, time::Clock};
+use crate::{audit::SealKey, config, time::Clock};
 
 /// The database of this installation. Clones share it.
 #[derive(Clone)]
@@ -49,6 +49,8 @@ struct Inner {
     timeout: Duration,
     /// Rung after each commit that enqueued a task.
     bell: Arc<Notify>,
+    /// Given by who knows the master secret, after opening.
+    seal_key: OnceLock<SealKey>,
 }
 
 /// Where the data is.
@@ -138,7 +140,18 @@ impl Store {
             clock,
             timeout,
             bell: Arc::default(),
+            seal_key: OnceLock::new(),
         })))
+    }
+
+    /// From now on audit records are sealed with this key. The first key given stays.
+    pub fn seal_with(&self, key: SealKey) {
+        let _ = self.0.seal_key.set(key);
+    }
+
+    /// The key that audit records are sealed with.
+    pub fn seal_key(&self) -> Option<SealKey> {
+        self.0.seal_key.get().copied()
     }
 
     /// Whether this is SQLite.
@@ -221,7 +234,7 @@ impl Store {
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let (answer, outcome) = oneshot::channel();
-        let pending = Pending::new(work, answer, self.0.clock.clone(), Arc::clone(&self.0.bell));
+        let pending = Pending::new(work, answer, self.0.clock.clone(), Arc::clone(&self.0.bell), self.seal_key());
         match &self.0.writer {
             Some(writer) => writer.submit(Box::new(pending))?,
             None => self.0.pool.submit(move |slot| run_on_postgres(slot, pending))?,

@@ -16,7 +16,10 @@ use super::{
     sql::Conn,
     writer::Write,
 };
-use crate::time::{Clock, Time};
+use crate::{
+    audit::SealKey,
+    time::{Clock, Time},
+};
 
 /// An open write transaction. Audit records and tasks are written with it ([`crate::audit`], [`crate::tasks`]).
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub struct Tx<'c> {
     conn: &'c mut Conn,
     now: Time,
     rings: bool,
+    seal_key: Option<SealKey>,
 }
 
 impl Tx<'_> {
@@ -35,6 +39,11 @@ impl Tx<'_> {
     /// The time of this transaction: one value for all that it writes.
     pub const fn now(&self) -> Time {
         self.now
+    }
+
+    /// The key that audit records are sealed with.
+    pub(crate) const fn seal_key(&self) -> Option<SealKey> {
+        self.seal_key
     }
 
     /// Rings the workers' bell once this transaction is committed.
@@ -54,6 +63,7 @@ pub(super) struct Pending<T, E, F> {
     rings: bool,
     clock: Clock,
     bell: Arc<Notify>,
+    seal_key: Option<SealKey>,
 }
 
 impl<T, E: Failure, F: Fn(&mut Tx<'_>) -> Result<T, E>> Pending<T, E, F> {
@@ -62,6 +72,7 @@ impl<T, E: Failure, F: Fn(&mut Tx<'_>) -> Result<T, E>> Pending<T, E, F> {
         answer: oneshot::Sender<Result<T, E>>,
         clock: Clock,
         bell: Arc<Notify>,
+        seal_key: Option<SealKey>,
     ) -> Self {
         Self {
             work,
@@ -70,6 +81,7 @@ impl<T, E: Failure, F: Fn(&mut Tx<'_>) -> Result<T, E>> Pending<T, E, F> {
             rings: false,
             clock,
             bell,
+            seal_key,
         }
     }
 
@@ -84,6 +96,7 @@ impl<T, E: Failure, F: Fn(&mut Tx<'_>) -> Result<T, E>> Pending<T, E, F> {
             conn,
             now: self.clock.now(),
             rings: false,
+            seal_key: self.seal_key,
         };
         let result = catch_unwind(AssertUnwindSafe(|| (self.work)(&mut tx)));
         self.rings = tx.rings;

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod users;
+pub(crate) mod audit;
 
 use std::{io::Write, path::Path};
 

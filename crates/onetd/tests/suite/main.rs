@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod audit_chain;
 mod answers;
 mod api_keys;
 mod authorization;

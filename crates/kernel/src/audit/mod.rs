@@ -1,8 +1,23 @@
 //! What happened: one record a change, in the transaction of the change.
+//!
+//! Records are sealed when they are written ([`seal`]) and put into a chain a moment later ([`sealer`]), so that
+//! [`verify`] finds out whether one was changed, removed, moved or slipped in. The reasons are in
+//! `docs/decisions/0016-audit-chain.md`.
+
+mod chain;
+mod keep;
+mod seal;
+pub mod sealer;
+pub mod verify;
 
 use diesel::{Insertable, Queryable, RunQueryDsl, Selectable};
 use serde_json::{Map, Value};
 
+pub use self::{
+    chain::{Chain, chain_of, count_records},
+    keep::forget_old,
+    seal::SealKey,
+};
 use crate::{
     access::{ActorType, Caller, Organization, Project},
     http::RequestFacts,
@@ -53,6 +68,7 @@ pub struct AuditRow {
     pub user_agent: String,
     pub request_id: Option<Id<Any>>,
     pub created: Time,
+    pub seal: String,
 }
 
 /// Who did it, and from where.
@@ -154,7 +170,7 @@ impl Tx<'_> {
         event: &Event,
     ) -> Result<(), StoreError> {
         let request = origin.request.as_ref();
-        let row = AuditRow {
+        let mut row = AuditRow {
             id: Id::new(),
             organization_id: organization,
             project_id: project,
@@ -175,7 +191,11 @@ impl Tx<'_> {
                 .unwrap_or_default(),
             request_id: request.map(|request| request.id.cast()),
             created: self.now(),
+            seal: String::new(),
         };
+        if let Some(key) = self.seal_key() {
+            row.seal = key.record(&row);
+        }
         diesel::insert_into(audit_records::table)
             .values(&row)
             .execute(self.conn())?;
