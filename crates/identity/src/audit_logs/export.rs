@@ -14,8 +14,7 @@ use axum::{
 use kernel::{
     access::{OrganizationScope, Permission},
     audit::AuditRow,
-    http::{ApiError, ApiResult, Query},
-    id::Id,
+    http::{ApiResult, Query},
     store::{Store, StoreError},
 };
 use tokio::sync::mpsc::{self, Receiver, Sender};

@@ -7,6 +7,8 @@
 
 mod accounts;
 mod audit_chain;
+mod audit_figures;
+mod audit_logs;
 mod answers;
 mod api_keys;
 mod authorization;
