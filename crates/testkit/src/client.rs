@@ -53,6 +53,7 @@ impl Answer {
 impl Client {
     pub(crate) fn new(base: &str, bearer: Option<String>, conformance: Arc<Conformance>) -> Self {
         // Every request on a connection that is surely open: tests stop and start servers.
+        kernel::outbound::install_tls();
         let http = reqwest::Client::builder()
             .no_proxy()
             .build()

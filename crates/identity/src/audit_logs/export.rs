@@ -70,7 +70,9 @@ pub(super) async fn export_audit_logs(
     mut query: Query,
 ) -> ApiResult<Response> {
     let wanted = filters::read(scope.organization, &mut query);
-    let format = query.choice("file_format", Format::from_word).unwrap_or(Format::Csv);
+    let format = query
+        .choice("file_format", Format::from_word)
+        .unwrap_or(Format::Csv);
     query.check()?;
     let store = identity.store().clone();
     // The first records before the answer begins: what fails up to here is answered as an error.

@@ -1,8 +1,8 @@
 //! The tables of the chains: links and ends.
 
 use diesel::{
-    AsChangeset, BoolExpressionMethods, ExpressionMethods, Insertable, JoinOnDsl,
-    NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable, SelectableHelper,
+    AsChangeset, BoolExpressionMethods, ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods,
+    OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable, SelectableHelper,
 };
 
 use super::{AuditRecord, AuditRow, SealKey};
@@ -91,7 +91,10 @@ pub(super) fn head(conn: &mut Conn, chain: Id<Chain>) -> Result<Option<Head>, St
 
 /// The ends of a chain, locked; made if it has none yet.
 pub(super) fn head_locked(tx: &mut Tx<'_>, chain: Id<Chain>) -> Result<Head, StoreError> {
-    let query = lock("audit_heads", audit_heads::table.find(chain).select(Head::as_select()));
+    let query = lock(
+        "audit_heads",
+        audit_heads::table.find(chain).select(Head::as_select()),
+    );
     if let Some(head) = query.load(tx.conn())?.pop() {
         return Ok(head);
     }
@@ -190,7 +193,11 @@ pub fn count_records(conn: &mut Conn, organization: Id<Organization>) -> Result<
     let chained = head.map_or(0, |head| head.sequence - head.anchor_sequence);
     let fresh: i64 = audit_records::table
         .left_join(audit_links::table.on(audit_links::record_id.eq(audit_records::id)))
-        .filter(audit_records::organization_id.eq(organization).and(audit_records::created.ge(since)))
+        .filter(
+            audit_records::organization_id
+                .eq(organization)
+                .and(audit_records::created.ge(since)),
+        )
         .filter(audit_links::record_id.nullable().is_null())
         .count()
         .get_result(conn)?;
@@ -219,9 +226,11 @@ pub(super) fn chains(conn: &mut Conn) -> Result<Vec<Id<Chain>>, StoreError> {
 
 /// The ends of all chains.
 pub(super) fn ends(conn: &mut Conn) -> Result<Vec<(Id<Chain>, i64, String)>, StoreError> {
-    let query = audit_heads::table
-        .order(audit_heads::chain)
-        .select((audit_heads::chain, audit_heads::sequence, audit_heads::hash));
+    let query = audit_heads::table.order(audit_heads::chain).select((
+        audit_heads::chain,
+        audit_heads::sequence,
+        audit_heads::hash,
+    ));
     Ok(query.load(conn)?)
 }
 

@@ -158,11 +158,7 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        access::ActorType,
-        audit::AuditStatus,
-        json::JsonText,
-    };
+    use crate::{access::ActorType, audit::AuditStatus, json::JsonText};
 
     fn row() -> AuditRow {
         AuditRow {
@@ -194,7 +190,7 @@ mod tests {
         let key = SealKey::new([1; 32]);
         assert_eq!(
             key.record(&row()),
-            "RECORD_HASH"
+            "cbf81d19f38650735bc6705921c0e227bffdd17f271e78ab2eb18cac4895905f"
         );
     }
 

@@ -102,19 +102,18 @@ fn seal(tx: &mut Tx<'_>, key: &SealKey, records: &[Id<AuditRecord>]) -> Result<(
     chain::head_locked(tx, chain_of(None))?;
     let mut by_chain: BTreeMap<Id<Chain>, Vec<AuditRow>> = BTreeMap::new();
     for row in chain::unchained(tx.conn(), records)? {
-        by_chain.entry(chain_of(row.organization_id)).or_default().push(row);
+        by_chain
+            .entry(chain_of(row.organization_id))
+            .or_default()
+            .push(row);
     }
     for (chain, rows) in by_chain {
         let mut head = chain::head_locked(tx, chain)?;
+        let mut unsound = 0;
         for row in rows {
             let content = key.record(&row);
             let is_sound = content == row.seal;
-            if !is_sound {
-                // Written before records had seals, or not by onet. It is chained all the same, so that it can't
-                // change any more, and reported when the chain is verified.
-                metrics::counter!("onet_audit_unsound").increment(1);
-                tracing::warn!(record = %row.id, "an audit record does not carry the seal of its content");
-            }
+            unsound += u64::from(!is_sound);
             let sequence = head.sequence + 1;
             let hash = key.link(chain, sequence, &head.hash, row.id, &content, is_sound);
             let link = Link {
@@ -130,6 +129,12 @@ fn seal(tx: &mut Tx<'_>, key: &SealKey, records: &[Id<AuditRecord>]) -> Result<(
             head.last_created = head.last_created.max(row.created);
         }
         head.save(tx, key)?;
+        if unsound > 0 {
+            // Written before records had seals, or not by onet. They are chained all the same, so that they can't
+            // change any more, and reported when the chain is verified.
+            metrics::counter!("onet_audit_unsound").increment(unsound);
+            tracing::warn!(%chain, records = unsound, "audit records do not carry the seal of their content");
+        }
     }
     Ok(())
 }

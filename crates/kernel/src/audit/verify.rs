@@ -69,8 +69,12 @@ impl fmt::Display for Fault {
                 "link {sequence} (record {record}) does not fit to its predecessor and its record: \
                  altered, moved or replaced"
             ),
-            Self::RemovedRecord { sequence, record } => write!(f, "record {record} (link {sequence}) was removed"),
-            Self::ChangedRecord { sequence, record } => write!(f, "record {record} (link {sequence}) was changed"),
+            Self::RemovedRecord { sequence, record } => {
+                write!(f, "record {record} (link {sequence}) was removed")
+            }
+            Self::ChangedRecord { sequence, record } => {
+                write!(f, "record {record} (link {sequence}) was changed")
+            }
             Self::OtherEnd { sequence } => write!(f, "link {sequence}, the last, is not the written end"),
         }
     }
@@ -149,7 +153,9 @@ async fn check(
 ) -> Result<Report, StoreError> {
     let mut report = Report {
         chain,
-        end: head.map_or((0, BEFORE_ALL.to_owned()), |head| (head.sequence, head.hash.clone())),
+        end: head.map_or((0, BEFORE_ALL.to_owned()), |head| {
+            (head.sequence, head.hash.clone())
+        }),
         checked: 0,
         unsound: Vec::new(),
         unsound_count: 0,
@@ -171,7 +177,9 @@ async fn check(
     while sequence < head.sequence {
         let from = sequence;
         let links = store
-            .read("verify_audit", move |conn| chain::links_after(conn, chain, from, BATCH))
+            .read("verify_audit", move |conn| {
+                chain::links_after(conn, chain, from, BATCH)
+            })
             .await?;
         let next = links.first().map_or(head.sequence + 1, |(link, _)| link.sequence);
         if next != sequence + 1 {
@@ -189,18 +197,26 @@ async fn check(
                 Some(Fault::MissingLinks { first, before })
             } else if let Some(row) = &record {
                 let content = key.record(row);
-                let expected =
-                    key.link(chain, place, &hash, link.record_id, &content, link.is_sound);
+                let expected = key.link(chain, place, &hash, link.record_id, &content, link.is_sound);
                 let has_changed = link.is_sound && content != row.seal;
                 if has_changed {
-                    Some(Fault::ChangedRecord { sequence: place, record: link.record_id })
+                    Some(Fault::ChangedRecord {
+                        sequence: place,
+                        record: link.record_id,
+                    })
                 } else if expected != link.hash {
-                    Some(Fault::BrokenLink { sequence: place, record: link.record_id })
+                    Some(Fault::BrokenLink {
+                        sequence: place,
+                        record: link.record_id,
+                    })
                 } else {
                     None
                 }
             } else {
-                Some(Fault::RemovedRecord { sequence: place, record: link.record_id })
+                Some(Fault::RemovedRecord {
+                    sequence: place,
+                    record: link.record_id,
+                })
             };
             if fault.is_some() {
                 report.fault = fault;

@@ -122,9 +122,18 @@ pub enum OutboundError {
     Unavailable,
 }
 
+/// Names the process's cryptography for TLS, which every HTTP client of the process needs to be made.
+///
+/// [`Outbound::new`] does it, so a process with an [`App`](crate::App) has it; tests without one do it themselves.
+pub fn install_tls() {
+    // Fails if the process has a provider already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 impl Outbound {
     /// A client with these settings.
     pub fn new(settings: &config::Outbound) -> Self {
+        install_tls();
         Self(Arc::new(Inner {
             settings: settings.clone(),
             client: OnceLock::new(),
@@ -221,8 +230,6 @@ impl Outbound {
 
     fn client(&self) -> Result<&reqwest::Client, OutboundError> {
         let made = self.0.client.get_or_init(|| {
-            // Fails if the process has a provider already, which serves as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
             reqwest::Client::builder()
                 .user_agent(concat!("onet/", env!("CARGO_PKG_VERSION")))
                 .no_proxy()

@@ -92,7 +92,6 @@ async fn what_is_not_public_is_not_called() {
         "[::1]",
         "[::ffff:127.0.0.1]",
         "localhost",
-        
         "0.0.0.0",
         "[::]",
     ] {

@@ -234,7 +234,13 @@ impl Store {
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
         let (answer, outcome) = oneshot::channel();
-        let pending = Pending::new(work, answer, self.0.clock.clone(), Arc::clone(&self.0.bell), self.seal_key());
+        let pending = Pending::new(
+            work,
+            answer,
+            self.0.clock.clone(),
+            Arc::clone(&self.0.bell),
+            self.seal_key(),
+        );
         match &self.0.writer {
             Some(writer) => writer.submit(Box::new(pending))?,
             None => self.0.pool.submit(move |slot| run_on_postgres(slot, pending))?,

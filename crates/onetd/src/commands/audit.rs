@@ -109,7 +109,11 @@ async fn check(
         .map_err(|error| error.to_string())?;
         print(&report);
         let first_kept = report.end.0 - report.checked + 1;
-        let lost = kept.iter().map(|end| end.sequence).filter(|sequence| *sequence >= first_kept).max();
+        let lost = kept
+            .iter()
+            .map(|end| end.sequence)
+            .filter(|sequence| *sequence >= first_kept)
+            .max();
         if let Some(sequence) = differing {
             println!("  BROKEN: link {sequence} is not the one that was written down elsewhere");
         }
@@ -133,7 +137,10 @@ fn print(report: &Report) {
     } else {
         format!("organization {}", report.chain)
     };
-    println!("{name}: {} records checked, end at link {}", report.checked, report.end.0);
+    println!(
+        "{name}: {} records checked, end at link {}",
+        report.checked, report.end.0
+    );
     if let Some(fault) = &report.fault {
         println!("  BROKEN: {fault}");
     }
@@ -155,8 +162,15 @@ async fn print_ends(store: &Store, key: SealKey) -> Result<(), String> {
     let fault = |error: kernel::store::StoreError| error.to_string();
     sealer::seal_all(store, key).await.map_err(fault)?;
     for (chain, sequence, hash) in verify::ends(store).await.map_err(fault)? {
-        let end = End { chain, sequence, hash };
-        println!("{}", serde_json::to_string(&end).map_err(|error| error.to_string())?);
+        let end = End {
+            chain,
+            sequence,
+            hash,
+        };
+        println!(
+            "{}",
+            serde_json::to_string(&end).map_err(|error| error.to_string())?
+        );
     }
     Ok(())
 }

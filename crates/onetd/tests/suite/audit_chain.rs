@@ -37,14 +37,23 @@ async fn records(server: &Server, organization: Id<Organization>, count: usize) 
     sealer::seal_all(server.app.store(), key(server)).await.unwrap();
     let chain = chain_of(Some(organization));
     let query = move |conn: &mut kernel::store::Conn| {
-        let links = audit_links::table.filter(audit_links::chain.eq(chain)).order(audit_links::sequence);
+        let links = audit_links::table
+            .filter(audit_links::chain.eq(chain))
+            .order(audit_links::sequence);
         Ok::<_, StoreError>(links.select(audit_links::record_id).load(conn)?)
     };
     server.app.store().read("test", query).await.unwrap()
 }
 
 async fn report(server: &Server, organization: Id<Organization>) -> Report {
-    verify(server.app.store(), key(server), chain_of(Some(organization)), |_, _| ()).await.unwrap()
+    verify(
+        server.app.store(),
+        key(server),
+        chain_of(Some(organization)),
+        |_, _| (),
+    )
+    .await
+    .unwrap()
 }
 
 /// What somebody does who can write to the database.

@@ -17,7 +17,7 @@ use testkit::{
 };
 
 const CLIENTS: usize = 32;
-const WRITES: usize = 150;
+const WRITES: usize = 50;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
@@ -34,11 +34,16 @@ async fn rate(store: &Store, way: Way, organizations: usize) -> f64 {
     let ids: Arc<Vec<Id<Organization>>> = Arc::new((0..organizations).map(|_| Id::new()).collect());
     if way == Way::Inline {
         for id in ids.iter().copied() {
-            store.write("test", move |tx| {
-                tx.conn().batch_execute(&format!(
-                    "insert into audit_heads values ({}, 0, '', 0, '', {}, '')", blob(tx.conn().is_sqlite(), id), zero(tx.conn().is_sqlite())))?;
-                Ok::<_, StoreError>(())
-            }).await.unwrap();
+            store
+                .write("test", move |tx| {
+                    let (chain, zero) = (blob(tx.conn().is_sqlite(), id), zero(tx.conn().is_sqlite()));
+                    tx.conn().batch_execute(&format!(
+                        "insert into audit_heads values ({chain}, 0, '', 0, '', {zero}, '')"
+                    ))?;
+                    Ok::<_, StoreError>(())
+                })
+                .await
+                .unwrap();
         }
     }
     let started = Instant::now();
@@ -78,14 +83,22 @@ async fn rate(store: &Store, way: Way, organizations: usize) -> f64 {
 }
 
 fn blob<K>(sqlite: bool, id: Id<K>) -> String {
-    if sqlite { format!("x'{}'", id.uuid().simple()) } else { format!("'{id}'") }
+    if sqlite {
+        format!("x'{}'", id.uuid().simple())
+    } else {
+        format!("'{id}'")
+    }
 }
 
 fn zero(sqlite: bool) -> &'static str {
     if sqlite { "0" } else { "'1970-01-01'" }
 }
 
-const INDEXES: [(&str, &str); 3] = [("actor", "actor_id"), ("action", "action"), ("project", "project_id")];
+const INDEXES: [(&str, &str); 3] = [
+    ("actor", "actor_id"),
+    ("action", "action"),
+    ("project", "project_id"),
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "figures, not a test"]
@@ -102,16 +115,23 @@ async fn chaining() {
         let sealing = Store::open(&config, Clock::default()).unwrap();
         sealing.seal_with(SealKey::new([1; 32]));
         let name = if postgres { "PostgreSQL" } else { "SQLite" };
-        for round in 0..4 {
+        for round in 0..2 {
             for organizations in [1, 100] {
                 let indexes = async |make: bool| {
                     for (short, column) in INDEXES {
                         let sql = if make {
-                            format!("create index audit_records_of_{short} on audit_records (organization_id, {column}, created, id)")
+                            format!(
+                                "create index audit_records_of_{short} on audit_records (organization_id, {column}, created, id)"
+                            )
                         } else {
                             format!("drop index audit_records_of_{short}")
                         };
-                        sealing.write("test", move |tx| Ok::<_, StoreError>(tx.conn().batch_execute(&sql)?)).await.unwrap();
+                        sealing
+                            .write("test", move |tx| {
+                                Ok::<_, StoreError>(tx.conn().batch_execute(&sql)?)
+                            })
+                            .await
+                            .unwrap();
                     }
                 };
                 indexes(false).await;
@@ -119,7 +139,9 @@ async fn chaining() {
                 indexes(true).await;
                 let later = rate(&sealing, Way::Later, organizations).await;
                 let inline = rate(&sealing, Way::Inline, organizations).await;
-                println!("{name} round {round}, {organizations} organizations: before {before:.0}/s, sealed {later:.0}/s, inline {inline:.0}/s");
+                println!(
+                    "{name} round {round}, {organizations} organizations: before {before:.0}/s, sealed {later:.0}/s, inline {inline:.0}/s"
+                );
             }
         }
     }
@@ -159,31 +181,58 @@ async fn paging(engine: Engine) {
         let server = Server::start(engine, |config| config.store.timeout_ms = 600_000).await;
         generate(&server, count).await;
         let owner = server.owner();
-        let base = format!("/v1/organizations/{}/audit-logs", server.facts.owner.organization_id);
-        for rest in ["", "?page=2", "?page=last", "?action=b.often", "?action=a.rare", "?status=success", "?search=thing+77", "?page=25000"] {
+        let base = format!(
+            "/v1/organizations/{}/audit-logs",
+            server.facts.owner.organization_id
+        );
+        for rest in [
+            "",
+            "?page=2",
+            "?page=last",
+            "?action=b.often",
+            "?action=a.rare",
+            "?status=success",
+            "?search=thing+77",
+            "?page=25000",
+        ] {
             let mut times = Vec::new();
-            for _ in 0..30 {
+            for _ in 0..9 {
                 let started = Instant::now();
                 owner.get(&format!("{base}{rest}")).await;
                 times.push(started.elapsed().as_secs_f64() * 1000.0);
             }
             times.sort_by(f64::total_cmp);
-            println!("{engine:?} {count} records, {rest:20}: median {:.2} ms, least {:.2} ms", times[15], times[0]);
+            println!(
+                "{engine:?} {count} records, {rest:20}: median {:.2} ms, least {:.2} ms",
+                times[4], times[0]
+            );
         }
         let started = Instant::now();
-        let mut answer = reqwest::Client::new().get(format!("{}{base}/export", server.base))
-            .bearer_auth(&server.facts.owner.api_key).send().await.unwrap();
+        let mut answer = reqwest::Client::new()
+            .get(format!("{}{base}/export", server.base))
+            .bearer_auth(&server.facts.owner.api_key)
+            .send()
+            .await
+            .unwrap();
         let (mut bytes, first) = (0, started.elapsed().as_secs_f64());
         while let Some(chunk) = answer.chunk().await.unwrap() {
             bytes += chunk.len();
         }
-        println!("{engine:?} {count} records, export: {bytes} bytes in {:.1} s, the first after {first:.3} s; resident {}", started.elapsed().as_secs_f64(), resident());
+        println!(
+            "{engine:?} {count} records, export: {bytes} bytes in {:.1} s, the first after {first:.3} s; resident {}",
+            started.elapsed().as_secs_f64(),
+            resident()
+        );
     }
 }
 
 fn resident() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM")).collect::<Vec<_>>().join(" ")
+    status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

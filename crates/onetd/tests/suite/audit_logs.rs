@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use testkit::{Server, on_both};
 
 fn path(server: &Server, rest: &str) -> String {
-    format!("/v1/organizations/{}/audit-logs{rest}", server.facts.owner.organization_id)
+    format!(
+        "/v1/organizations/{}/audit-logs{rest}",
+        server.facts.owner.organization_id
+    )
 }
 
 /// Records of the demo's organization, one second apart, and of another one beside them.
@@ -20,19 +23,36 @@ async fn fill(server: &Server, count: usize) {
         server.clock.advance(std::time::Duration::from_secs(1));
         let write = move |tx: &mut Tx<'_>| {
             let mut changes = Changes::default();
-            changes.note("name", &"old, \"quoted\"", &format!("new {number}"));
+            changes.note("name", &"old, \"quoted\"".to_owned(), &format!("new {number}"));
             let mut event = Event {
-                action: if number.is_multiple_of(2) { "test.even" } else { "test.odd" },
+                action: if number.is_multiple_of(2) {
+                    "test.even"
+                } else {
+                    "test.odd"
+                },
                 resource_type: "test",
                 resource_id: Id::from_uuid(uuid::Uuid::from_u128(7)),
-                resource_name: if number == 3 { "=cmd|' /C calc'!A0".to_owned() } else { format!("Nümber {number}") },
+                resource_name: if number == 3 {
+                    "=cmd|' /C calc'!A0".to_owned()
+                } else {
+                    format!("Nümber {number}")
+                },
                 description: format!("line one\nline two, {number}"),
                 changes,
-                status: if number.is_multiple_of(5) { AuditStatus::Failure } else { AuditStatus::Success },
+                status: if number.is_multiple_of(5) {
+                    AuditStatus::Failure
+                } else {
+                    AuditStatus::Success
+                },
             };
             tx.audit(&Origin::system("tester"), Some(organization), None, &event)?;
             event.action = "test.elsewhere";
-            tx.audit(&Origin::system("tester"), Some(Id::<Organization>::new()), None, &event)
+            tx.audit(
+                &Origin::system("tester"),
+                Some(Id::<Organization>::new()),
+                None,
+                &event,
+            )
         };
         server.app.store().write("test", write).await.unwrap();
     }
@@ -55,7 +75,10 @@ fn csv(text: &str) -> Vec<Vec<String>> {
             c => field.push(c),
         }
     }
-    assert!(field.is_empty() && line.is_empty() && !quoted, "the file ends in the middle of a line");
+    assert!(
+        field.is_empty() && line.is_empty() && !quoted,
+        "the file ends in the middle of a line"
+    );
     lines
 }
 

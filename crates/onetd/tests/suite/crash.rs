@@ -32,6 +32,7 @@ impl Site {
         );
         let facts: Value = serde_json::from_slice(&loaded.stdout).unwrap();
         let text = |field: &str| facts[field].as_str().unwrap().to_owned();
+        kernel::outbound::install_tls();
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(20))
             .build()

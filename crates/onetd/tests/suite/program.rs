@@ -182,6 +182,7 @@ async fn secrets_are_not_logged() {
     let facts: Value = serde_json::from_slice(&program.run(&["demo", "--instances", "1"]).stdout).unwrap();
     let server = program.serve_logging_to(&log);
     let base = format!("http://{}", server.address);
+    kernel::outbound::install_tls();
     let client = reqwest::Client::new();
     let login = serde_json::json!({"email": facts["email"], "password": facts["password"]});
     let tokens: Value = client
