@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl, dsl::count_star};
-use identity::{ResourceCounter, ResourceCounts};
+use identity::{Place, ResourceCounter, ResourceCounts};
 use kernel::{
     access::ProjectId,
     store::{Conn, StoreError},
@@ -45,5 +45,32 @@ impl ResourceCounter for Counter {
             }
         }
         Ok(counts)
+    }
+
+    fn live(&self, conn: &mut Conn, place: Place) -> Result<ResourceCounts, StoreError> {
+        let mut machines = instances::table
+            .filter(instances::status.ne(InstanceStatus::Terminated))
+            .count()
+            .into_boxed();
+        // Default VPCs come by themselves.
+        let mut networks = vpcs::table
+            .filter(vpcs::is_default.eq(false))
+            .count()
+            .into_boxed();
+        match place {
+            Place::Organization(id) => {
+                machines = machines.filter(instances::organization_id.eq(id));
+                networks = networks.filter(vpcs::organization_id.eq(id));
+            }
+            Place::Project(id) => {
+                machines = machines.filter(instances::project_id.eq(id));
+                networks = networks.filter(vpcs::project_id.eq(id));
+            }
+        }
+        Ok(ResourceCounts {
+            instances: machines.get_result(conn)?,
+            vpcs: networks.get_result(conn)?,
+            ..ResourceCounts::default()
+        })
     }
 }

@@ -7,6 +7,7 @@ pub mod catalogue;
 mod counter;
 pub mod instances;
 pub mod network;
+mod resources;
 pub mod schema;
 pub mod tasks;
 pub mod vpcs;
@@ -14,10 +15,10 @@ pub mod vpcs;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use kernel::App;
+use kernel::{App, access::Declared};
 use utoipa_axum::router::OpenApiRouter;
 
-pub use self::counter::Counter;
+pub use self::{counter::Counter, resources::Resources};
 use crate::{catalogue::Catalogues, network::NetworkDriver};
 
 /// What the area's handlers share.
@@ -50,6 +51,11 @@ impl Compute {
             .merge(instances::routes())
             .merge(tasks::routes())
             .with_state(self.clone())
+    }
+
+    /// The permissions that the area declares.
+    pub fn permissions() -> Vec<Declared> {
+        [catalogue::PERMISSIONS, vpcs::PERMISSIONS, instances::PERMISSIONS].concat()
     }
 
     /// The kinds of tasks that the area's operations enqueue, on these drivers.

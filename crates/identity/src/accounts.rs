@@ -3,7 +3,7 @@
 //! All of it runs inside a caller's transaction and writes no audit records: whoever calls knows what
 //! happened.
 
-use diesel::{ExpressionMethods, RunQueryDsl};
+use diesel::RunQueryDsl;
 use kernel::{
     access::{Credential, Organization, Project, Role, User},
     http::shape::is_email,
@@ -18,9 +18,12 @@ use crate::{
     counters,
     credentials::{CredentialKind, Scope},
     keys,
+    members,
+    modules::Module,
     organizations::{OrganizationRow, OrganizationType, SupportPlan},
-    projects::{Environment, ProjectRow},
-    schema::{memberships, organizations, project_members, projects, users},
+    project_members,
+    projects::ProjectRow,
+    schema::{organizations, projects, users},
     secrets::{Secrets, new_api_key},
     users::{UserRow, email_key, find_by_email},
 };
@@ -30,8 +33,6 @@ const USER_QUOTA: i64 = 50;
 const PROJECT_QUOTA: i64 = 50;
 const INSTANCE_QUOTA: i64 = 100;
 const DOMAIN_QUOTA: i64 = 100;
-/// The console's colour for projects that have none of their own.
-const COLOR: &str = "#2563eb";
 
 /// An account can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +125,10 @@ pub fn create_user(tx: &mut Tx<'_>, new: NewUser) -> Result<Id<User>, AccountErr
     }
 }
 
-/// Makes an organization that `owner` owns, with a first project called "Default".
+/// What the first project of an organization is called.
+pub(crate) const FIRST_PROJECT: &str = "Default";
+
+/// Makes an organization that `owner` owns, with a first project called "Default" and all modules.
 ///
 /// # Errors
 /// The database refused.
@@ -133,12 +137,19 @@ pub fn create_organization(
     name: &str,
     owner: Id<User>,
 ) -> Result<(Id<Organization>, Id<Project>), StoreError> {
+    let row = new_organization(tx, name)?;
+    let project = insert_organization(tx, &row, owner)?;
+    Ok((row.id, project))
+}
+
+/// How an organization begins; not in the database yet.
+pub(crate) fn new_organization(tx: &mut Tx<'_>, name: &str) -> Result<OrganizationRow, StoreError> {
     let now = tx.now();
-    let row = OrganizationRow {
+    Ok(OrganizationRow {
         id: Id::new(),
         legacy_id: counters::next(tx, "organizations")?,
         name: name.to_owned(),
-        modules: JsonText::of(&["compute"]),
+        modules: Module::write(Module::ALL),
         organization_type: OrganizationType::Personal,
         support_plan: SupportPlan::Basic,
         user_quota: USER_QUOTA,
@@ -158,13 +169,21 @@ pub fn create_organization(
         is_active: true,
         created: now,
         modified: now,
-    };
+        deleted_at: None,
+    })
+}
+
+/// Writes a new organization with its owner and its first project.
+pub(crate) fn insert_organization(
+    tx: &mut Tx<'_>,
+    row: &OrganizationRow,
+    owner: Id<User>,
+) -> Result<Id<Project>, StoreError> {
     diesel::insert_into(organizations::table)
-        .values(&row)
+        .values(row)
         .execute(tx.conn())?;
     add_member(tx, row.id, owner, Role::Owner)?;
-    let project = create_project(tx, row.id, "Default", true, Some(owner))?;
-    Ok((row.id, project))
+    create_project(tx, row.id, FIRST_PROJECT, true, Some(owner))
 }
 
 /// Makes a project.
@@ -178,21 +197,10 @@ pub fn create_project(
     is_default: bool,
     created_by: Option<Id<User>>,
 ) -> Result<Id<Project>, StoreError> {
-    let now = tx.now();
     let row = ProjectRow {
-        id: Id::new(),
-        legacy_id: counters::next(tx, "projects")?,
-        organization_id: organization,
-        name: name.to_owned(),
-        description: String::new(),
-        environment: Environment::Other,
-        color: COLOR.to_owned(),
-        tags: JsonText::of(&serde_json::Map::new()),
         is_default,
-        is_active: true,
         created_by,
-        created: now,
-        modified: now,
+        ..ProjectRow::new(tx, organization, name)?
     };
     diesel::insert_into(projects::table)
         .values(&row)
@@ -210,16 +218,7 @@ pub fn add_member(
     user: Id<User>,
     role: Role,
 ) -> Result<(), StoreError> {
-    let row = (
-        memberships::organization_id.eq(organization),
-        memberships::user_id.eq(user),
-        memberships::role.eq(role),
-        memberships::created.eq(tx.now()),
-    );
-    diesel::insert_into(memberships::table)
-        .values(row)
-        .execute(tx.conn())?;
-    Ok(())
+    members::insert(tx, organization, user, role, None).map(drop)
 }
 
 /// Makes `user` a member of a project: a guest's way in, for others a narrower role. Not for [`Role::Guest`].
@@ -232,16 +231,7 @@ pub fn add_project_member(
     user: Id<User>,
     role: Role,
 ) -> Result<(), StoreError> {
-    let row = (
-        project_members::project_id.eq(project),
-        project_members::user_id.eq(user),
-        project_members::role.eq(role),
-        project_members::created.eq(tx.now()),
-    );
-    diesel::insert_into(project_members::table)
-        .values(row)
-        .execute(tx.conn())?;
-    Ok(())
+    project_members::insert(tx, project, user, role, None).map(drop)
 }
 
 /// An API key or project token to be made.

@@ -73,7 +73,7 @@ kernel::letters! {
     /// A session was ended, since a token came back that had been replaced.
     REFRESH_REUSE = "refresh_reuse" { "name": "Ada", "time": "1 August 2026, 14:05 UTC", "address": "203.0.113.9", "device": "Firefox on Linux" }
     /// Somebody is asked to join an organization. `role` as `kernel::mail::wording::role` says it.
-    INVITATION = "invitation" { "name": "", "organization": "Analytical Engines", "inviter": "Charles", "role": "editor", "url": "https://console.example.org/join?token=abc", "days": 7 }
+    INVITATION = "invitation" { "name": "", "organization": "Analytical Engines", "inviter": "Charles", "role": "editor", "message": "Welcome aboard", "url": "https://console.example.org/join?token=abc", "days": 7 }
     /// To who invited: it was accepted.
     INVITATION_ACCEPTED = "invitation_accepted" { "name": "Charles", "member": "Ada", "organization": "Analytical Engines", "role": "editor" }
     /// A member has another role.

@@ -14,16 +14,25 @@ pub mod counters;
 pub mod credentials;
 mod device;
 mod keys;
+pub mod invitations;
 pub mod letters;
+mod mails;
+mod members;
 mod mfa;
+mod modules;
 pub mod notification_preferences;
-pub mod operators;
 mod oauth;
-mod organizations;
+pub mod operators;
+pub mod organizations;
 pub mod passwords;
+mod people;
 mod profile;
+mod project_members;
 mod project_tokens;
 mod projects;
+mod refusals;
+pub mod resources;
+pub mod roles;
 pub mod schema;
 pub mod secrets;
 mod security;
@@ -37,20 +46,26 @@ use std::{sync::Arc, time::Duration};
 pub use kernel::language::Language;
 use kernel::{
     App,
-    access::{ActorType, Caller},
+    access::{ActorType, Caller, Declared},
     http::{ApiError, ApiResult},
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use self::state::Area;
 pub use self::{
     access::{Identity, IdentityError},
+    modules::Module,
     projects::ResourceCounts,
-    state::ResourceCounter,
+    state::{Parts, Place, ResourceCounter},
 };
+use self::{roles::Permissions, state::Area};
 
-/// The area's operations. `counter` counts what other areas keep in projects.
-pub fn routes(identity: Identity, app: App, counter: Arc<dyn ResourceCounter>) -> OpenApiRouter {
+/// The area's operations; `parts` are what other areas hand over.
+pub fn routes(identity: Identity, app: App, parts: Parts) -> OpenApiRouter {
+    let Parts {
+        counter,
+        resources,
+        permissions: theirs,
+    } = parts;
     OpenApiRouter::new()
         .merge(auth::routes())
         .merge(mfa::routes())
@@ -64,13 +79,21 @@ pub fn routes(identity: Identity, app: App, counter: Arc<dyn ResourceCounter>) -
         .merge(api_keys::routes())
         .merge(project_tokens::routes())
         .merge(organizations::routes())
+        .merge(modules::routes())
+        .merge(members::routes())
+        .merge(roles::routes())
+        .merge(invitations::routes())
         .merge(projects::routes())
+        .merge(project_members::routes())
+        .merge(resources::routes())
         .merge(audit_logs::routes())
         .with_state(Area {
             oauth: oauth::Providers::new(&identity.settings().oauth),
             app,
             identity,
             counter,
+            resources: resources.into(),
+            permissions: Arc::new(Permissions::new(permissions().into_iter().chain(theirs))),
         })
 }
 
@@ -102,6 +125,23 @@ pub async fn housekeeping(identity: &Identity) -> Result<(), kernel::store::Stor
 /// What the area serves beside the API's document: the public keys of access tokens, and pictures.
 pub fn pages(identity: Identity) -> axum::Router {
     tokens::pages().merge(profile::pages()).with_state(identity)
+}
+
+/// The permissions that this area declares.
+pub fn permissions() -> Vec<Declared> {
+    [
+        organizations::PERMISSIONS,
+        modules::PERMISSIONS,
+        members::PERMISSIONS,
+        roles::PERMISSIONS,
+        invitations::PERMISSIONS,
+        projects::PERMISSIONS,
+        project_tokens::PERMISSIONS,
+        project_members::PERMISSIONS,
+        resources::PERMISSIONS,
+        audit_logs::PERMISSIONS,
+    ]
+    .concat()
 }
 
 /// Lets logins pass: keys and tokens can't manage credentials.

@@ -45,7 +45,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::{BigInt, Bool, Text};
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
     use kernel::store::sql::{Moment, Uuid};
 
     organizations (id) {
@@ -72,11 +72,26 @@ diesel::table! {
         is_active -> Bool,
         created -> Moment,
         modified -> Moment,
+        deleted_at -> Nullable<Moment>,
+        purged_at -> Nullable<Moment>,
     }
 }
 
 diesel::table! {
-    use diesel::sql_types::Text;
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    /// When a module was last switched on, and by whom; `organizations.modules` says whether it is.
+    organization_modules (organization_id, module) {
+        organization_id -> Uuid,
+        module -> Text,
+        enabled_at -> Moment,
+        enabled_by -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
     use kernel::store::sql::{Moment, Uuid};
 
     memberships (organization_id, user_id) {
@@ -84,6 +99,32 @@ diesel::table! {
         user_id -> Uuid,
         role -> Text,
         created -> Moment,
+        id -> Nullable<Uuid>,
+        invited_by -> Nullable<Uuid>,
+        modified -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    invitations (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        email -> Text,
+        email_key -> Text,
+        role -> Text,
+        project_roles -> Text,
+        message -> Text,
+        status -> Text,
+        token_hash -> Text,
+        invited_by -> Nullable<Uuid>,
+        expires_at -> Moment,
+        accepted_at -> Nullable<Moment>,
+        last_sent_at -> Moment,
+        created -> Moment,
+        modified -> Moment,
     }
 }
 
@@ -105,11 +146,12 @@ diesel::table! {
         created_by -> Nullable<Uuid>,
         created -> Moment,
         modified -> Moment,
+        deleted_at -> Nullable<Moment>,
     }
 }
 
 diesel::table! {
-    use diesel::sql_types::Text;
+    use diesel::sql_types::{Nullable, Text};
     use kernel::store::sql::{Moment, Uuid};
 
     project_members (project_id, user_id) {
@@ -117,6 +159,9 @@ diesel::table! {
         user_id -> Uuid,
         role -> Text,
         created -> Moment,
+        id -> Nullable<Uuid>,
+        invited_by -> Nullable<Uuid>,
+        modified -> Nullable<Moment>,
     }
 }
 
@@ -321,9 +366,11 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(
     challenges,
     credentials,
+    invitations,
     memberships,
     mfa_methods,
     oauth_connections,
+    organization_modules,
     organizations,
     project_members,
     projects,

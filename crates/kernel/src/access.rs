@@ -7,7 +7,7 @@
 use std::{future::Future, marker::PhantomData, net::IpAddr, pin::Pin};
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
-use http::request::Parts;
+use http::{StatusCode, request::Parts};
 
 use crate::{
     App,
@@ -77,20 +77,48 @@ pub trait Permission: Send + Sync + 'static {
     const SCOPE: &'static str;
 }
 
+/// A permission as data: what roles are listed with, and what the document's `x-permission` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// [`Permission::NAME`].
+    pub name: &'static str,
+    /// [`Permission::ROLE`].
+    pub role: Role,
+    /// [`Permission::SCOPE`].
+    pub scope: &'static str,
+    /// Why it exists, for humans: the declaration's comment.
+    pub description: &'static str,
+}
+
 /// Declares permissions: `permissions! { /// Why. InstancesUpdate = "compute.instances.update", Editor, "compute:write"; }`
+///
+/// They are also listed in a constant `PERMISSIONS` beside them, which the area hands over with those of its other
+/// nouns: what no area hands over is in no role's list, and a test compares that list with the document.
 #[macro_export]
 macro_rules! permissions {
-    ($($(#[$meta:meta])* $name:ident = $text:literal, $role:ident, $scope:literal;)+) => { $(
-        $(#[$meta])*
-        #[derive(Debug)]
-        pub enum $name {}
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $role:ident, $scope:literal;)+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug)]
+            pub enum $name {}
 
-        impl $crate::access::Permission for $name {
-            const NAME: &'static str = $text;
-            const ROLE: $crate::access::Role = $crate::access::Role::$role;
-            const SCOPE: &'static str = $scope;
-        }
-    )+ };
+            impl $crate::access::Permission for $name {
+                const NAME: &'static str = $text;
+                const ROLE: $crate::access::Role = $crate::access::Role::$role;
+                const SCOPE: &'static str = $scope;
+            }
+        )+
+
+        /// The permissions declared here.
+        pub(crate) const PERMISSIONS: &[$crate::access::Declared] = &[$(
+            $crate::access::Declared {
+                name: $text,
+                role: $crate::access::Role::$role,
+                scope: $scope,
+                description: concat!($($doc),+).trim_ascii(),
+            },
+        )+];
+    };
 }
 
 /// What a bearer token claims to be, before the database has been asked.
@@ -177,7 +205,7 @@ impl Caller {
 }
 
 /// What a caller may reach in an organization, and in a project of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Reach {
     /// The organization.
     pub organization: Id<Organization>,
@@ -185,6 +213,8 @@ pub struct Reach {
     pub role: Role,
     /// The project, and the role in it, where the path names one.
     pub project: Option<(Id<Project>, Role)>,
+    /// Areas of scopes (the part before the colon) that are switched off for the organization.
+    pub closed: Vec<&'static str>,
 }
 
 /// An answer that comes later.
@@ -287,6 +317,8 @@ pub struct OrganizationScope<P> {
     pub organization: Id<Organization>,
     /// The caller's role in it.
     pub role: Role,
+    /// See [`Reach::closed`].
+    pub closed: Vec<&'static str>,
     permission: PhantomData<fn() -> P>,
 }
 
@@ -303,6 +335,8 @@ pub struct ProjectScope<P> {
     pub project: Id<Project>,
     /// The caller's role in the project.
     pub role: Role,
+    /// See [`Reach::closed`].
+    pub closed: Vec<&'static str>,
     permission: PhantomData<fn() -> P>,
 }
 
@@ -336,12 +370,20 @@ where
     Ok((caller, request, reach.ok_or_else(ApiError::not_found)?))
 }
 
-fn allow<P: Permission>(caller: &Caller, role: Role) -> ApiResult<()> {
-    if role >= P::ROLE && caller.has_scope(P::SCOPE) {
-        Ok(())
-    } else {
-        Err(ApiError::forbidden())
+/// The one place where roles, scopes of keys and modules decide about an operation below an organization.
+fn allow<P: Permission>(caller: &Caller, role: Role, closed: &[&str]) -> ApiResult<()> {
+    if role < P::ROLE || !caller.has_scope(P::SCOPE) {
+        return Err(ApiError::forbidden());
     }
+    let area = P::SCOPE.split(':').next().unwrap_or_default();
+    if closed.contains(&area) {
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "module_disabled",
+            "This module is switched off for the organization.",
+        ));
+    }
+    Ok(())
 }
 
 impl<S: Send + Sync, P: Permission> FromRequestParts<S> for OrganizationScope<P>
@@ -351,19 +393,14 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let (
-            caller,
-            request,
-            Reach {
-                organization, role, ..
-            },
-        ) = reach(parts, state, false).await?;
-        allow::<P>(&caller, role)?;
+        let (caller, request, reach) = reach(parts, state, false).await?;
+        allow::<P>(&caller, reach.role, &reach.closed)?;
         Ok(Self {
             caller,
             request,
-            organization,
-            role,
+            organization: reach.organization,
+            role: reach.role,
+            closed: reach.closed,
             permission: PhantomData,
         })
     }
@@ -376,23 +413,16 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let (
-            caller,
-            request,
-            Reach {
-                organization,
-                project,
-                ..
-            },
-        ) = reach(parts, state, true).await?;
-        let (project, role) = project.ok_or_else(ApiError::not_found)?;
-        allow::<P>(&caller, role)?;
+        let (caller, request, reach) = reach(parts, state, true).await?;
+        let (project, role) = reach.project.ok_or_else(ApiError::not_found)?;
+        allow::<P>(&caller, role, &reach.closed)?;
         Ok(Self {
             caller,
             request,
-            organization,
+            organization: reach.organization,
             project,
             role,
+            closed: reach.closed,
             permission: PhantomData,
         })
     }

@@ -38,6 +38,7 @@ pub struct Config {
     pub outbound: Outbound,
     pub idempotency: Idempotency,
     pub mail: Mail,
+    pub organizations: Organizations,
     /// Folder of the database, the key file and whatever else this node keeps. From `--data-dir`.
     #[serde(skip)]
     pub data_dir: PathBuf,
@@ -244,6 +245,17 @@ pub enum MailTransport {
     Smtp,
     /// Into a folder, for demos and tests.
     Mailbox,
+}
+
+/// `[organizations]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Organizations {
+    pub modules: Vec<String>,
+    pub most_owned: u32,
+    pub deletion_grace_days: u64,
+    pub invitation_days: u64,
 }
 
 /// A setting that must not be shown: its `Debug` hides it.
@@ -472,6 +484,11 @@ impl Config {
         at_least("mail.timeout_seconds", self.mail.timeout_seconds, 1)?;
         at_least("mail.keep_days", self.mail.keep_days.into(), 2)?;
         crate::mail::check(self).map_err(|error| ConfigError::Mail(error.to_string()))?;
+        at_least(
+            "organizations.invitation_days",
+            self.organizations.invitation_days,
+            1,
+        )?;
         let secret = self.auth.secret.expose();
         if !secret.is_empty() {
             at_least("auth.secret (its length)", secret.len() as u64, 32)?;

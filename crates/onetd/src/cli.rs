@@ -71,6 +71,11 @@ enum Command {
         #[command(subcommand)]
         what: commands::users::What,
     },
+    /// Bring a deleted organization back, while its grace lasts.
+    RestoreOrganization {
+        /// The organization's UUID.
+        id: String,
+    },
     /// Fill an empty database with demo data and print its credentials as JSON.
     Demo(crate::demo::Amounts),
 }
@@ -91,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::CreateAdmin(admin) => commands::admin::create(&places, admin),
         Command::RotateSigningKey { retire_old_now } => commands::rotate_signing_key(&places, retire_old_now),
         Command::User { what } => commands::users::run(&places, what),
+        Command::RestoreOrganization { id } => commands::organizations::restore(&places, &id),
         Command::Demo(amounts) => commands::demo(&places, &amounts),
     };
     match outcome {

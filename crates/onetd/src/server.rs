@@ -81,13 +81,22 @@ impl Onet {
 
     /// All routes, and the document made from them.
     pub fn areas(&self) -> Areas {
-        let counter = Arc::new(compute::Counter);
+        let parts = identity::Parts {
+            counter: Arc::new(compute::Counter),
+            resources: vec![Arc::new(compute::Resources)],
+            permissions: Compute::permissions(),
+        };
         let routes =
-            identity::routes(self.identity.clone(), self.app.clone(), counter).merge(self.compute.routes());
+            identity::routes(self.identity.clone(), self.app.clone(), parts).merge(self.compute.routes());
         let pages = docs_page::routes()
             .merge(mail::page::routes(&self.app))
             .merge(identity::pages(self.identity.clone()));
         Areas::new(openapi::head(), routes, pages)
+    }
+
+    /// The permissions of all areas.
+    pub fn permissions() -> identity::roles::Permissions {
+        identity::roles::Permissions::new(identity::permissions().into_iter().chain(Compute::permissions()))
     }
 
     /// The task engine, with the kinds of all areas.
@@ -197,6 +206,11 @@ async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
             && let Err(error) = audit::forget_old(&onet.app, key).await
         {
             tracing::warn!(%error, "old audit records could not be forgotten");
+        }
+        if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
+            && let Err(error) = identity::organizations::purge(app).await
+        {
+            tracing::warn!(%error, "deleted organizations could not be emptied");
         }
         round += 1;
         tokio::select! {

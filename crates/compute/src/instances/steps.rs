@@ -53,7 +53,7 @@ impl AttachVpc {
     }
 
     /// The task that makes `row`'s VPC true, coming from `previous`.
-    pub(super) fn task(row: &InstanceRow, previous: Id<VpcKind>) -> NewTask {
+    pub(crate) fn task(row: &InstanceRow, previous: Id<VpcKind>) -> NewTask {
         NewTask {
             kind: Self::NAME,
             organization: row.organization_id,

@@ -6,6 +6,7 @@ use kernel::{
 };
 
 use super::rows::Standing;
+use crate::modules::Module;
 
 /// The role in a project of a member of its organization, given the project membership, if there is one.
 ///
@@ -50,6 +51,7 @@ pub(super) fn reach(
         organization,
         role: if only_project.is_some() { Role::Guest } else { role },
         project,
+        closed: standing.modules.as_ref().map(Module::closed).unwrap_or_default(),
     })
 }
 
@@ -78,6 +80,7 @@ mod tests {
     fn standing(role: Role, project: Id<Project>) -> Standing {
         Standing {
             is_active: Some(true),
+            modules: None,
             role: Some(role),
             project: Some(project),
             project_role: None,
@@ -94,14 +97,17 @@ mod tests {
             (Role::Viewer, Some((project, Role::Viewer)))
         );
         for stranger in [
-            Standing { role: None, ..member },
+            Standing {
+                role: None,
+                ..member.clone()
+            },
             Standing {
                 is_active: Some(false),
-                ..member
+                ..member.clone()
             },
             Standing {
                 is_active: None,
-                ..member
+                ..member.clone()
             },
             Standing {
                 project: None,

@@ -48,9 +48,11 @@ pub(super) struct UserFacts {
 }
 
 /// How the user stands to the organization and project that were asked for; `None` where there is none.
-#[derive(Debug, Clone, Copy, Queryable)]
+#[derive(Debug, Clone, Queryable)]
 pub(super) struct Standing {
     pub(super) is_active: Option<bool>,
+    /// Names of the modules that are switched on.
+    pub(super) modules: Option<JsonText>,
     pub(super) role: Option<Role>,
     pub(super) project: Option<Id<Project>>,
     pub(super) project_role: Option<Role>,
@@ -81,7 +83,8 @@ pub(super) fn find(
             projects::table.on(projects::id
                 .nullable()
                 .eq(project)
-                .and(projects::organization_id.nullable().eq(organization))),
+                .and(projects::organization_id.nullable().eq(organization))
+                .and(projects::deleted_at.is_null())),
         )
         .left_join(
             project_members::table.on(project_members::project_id
@@ -94,6 +97,7 @@ pub(super) fn find(
             UserFacts::as_select(),
             (
                 organizations::is_active.nullable(),
+                organizations::modules.nullable(),
                 memberships::role.nullable(),
                 projects::id.nullable(),
                 project_members::role.nullable(),

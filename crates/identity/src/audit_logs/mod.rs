@@ -1,5 +1,6 @@
 //! The audit log, for reading: what the kernel's [`Tx::audit`](kernel::store::Tx::audit) has written.
 
+mod activity;
 mod api;
 mod export;
 mod filters;
@@ -15,6 +16,8 @@ use crate::state::Area;
 kernel::permissions! {
     /// See who did what.
     AuditLogsRead = "audit_logs.read", Owner, "audit_logs:read";
+    /// See what happened in a project.
+    ActivityRead = "projects.activity.read", Viewer, "projects:read";
 }
 
 pub(crate) fn routes() -> OpenApiRouter<Area> {
@@ -22,4 +25,5 @@ pub(crate) fn routes() -> OpenApiRouter<Area> {
         .routes(routes!(list::list_audit_logs))
         .routes(routes!(export::export_audit_logs))
         .routes(routes!(get::get_audit_log))
+        .routes(routes!(activity::list_project_activity))
 }

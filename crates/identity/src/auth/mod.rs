@@ -10,6 +10,7 @@ pub(crate) mod challenges;
 mod change_email;
 mod change_password;
 pub(crate) mod completion;
+mod confirm;
 pub(crate) mod guard;
 mod login;
 mod logout;

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     Identity,
     accounts::{self, AccountError, NewUser},
-    counters, letters,
+    counters, invitations, letters,
     state::Area,
     users::{self, UserRow, email_key, find_by_email},
 };
@@ -302,8 +302,14 @@ pub(crate) fn create(tx: &mut Tx<'_>, desk: &Desk, new: &Enrolment) -> ApiResult
         status: AuditStatus::Success,
     };
     tx.audit(&origin, Some(organization), None, &event)?;
-    if new.invitation_token.is_some() {
-        return Err(Faults::one("invitation_token", "This invitation is not valid.").into());
+    if let Some(token) = &new.invitation_token {
+        invitations::accept_in(&desk.identity, tx, id, token, &origin).map_err(|error| {
+            if error.status().is_client_error() {
+                Faults::one("invitation_token", "This invitation is not valid.").into()
+            } else {
+                error
+            }
+        })?;
     }
     Ok(row)
 }

@@ -2,11 +2,15 @@
 
 use kernel::{
     access::{OrganizationId, Role},
+    http::Body,
     json::JsonText,
-    openapi::Whole,
+    openapi::{Patched, Whole},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::rows::OrganizationRow;
 
@@ -60,25 +64,25 @@ pub(super) struct Organization {
     instance_quota: i64,
     #[schema(required = false, minimum = 0, maximum = 4_294_967_295_i64)]
     domain_quota: i64,
-    #[schema(required = false)]
+    #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
     logo: String,
-    #[schema(required = false)]
+    #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
     company_name: String,
-    #[schema(required = false)]
+    #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
     address_1: String,
-    #[schema(required = false)]
+    #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
     address_2: String,
-    #[schema(required = false)]
+    #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
     city: String,
-    #[schema(required = false)]
+    #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
     state: String,
-    #[schema(required = false)]
+    #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
     postcode: String,
-    #[schema(required = false)]
+    #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
     country: String,
-    #[schema(required = false)]
+    #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
     phone: String,
-    #[schema(required = false)]
+    #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
     vat_number: String,
     #[schema(required = false)]
     is_active: bool,
@@ -111,6 +115,7 @@ impl Organization {
             is_active,
             created: _,
             modified: _,
+            deleted_at: _,
         } = row;
         let private = |text| if role == Role::Guest { String::new() } else { text };
         Self {
@@ -138,4 +143,85 @@ impl Organization {
             is_active,
         }
     }
+}
+
+/// The body of a PATCH.
+pub(super) type PatchedOrganization = Patched<Organization>;
+
+/// The fields of an organization that its owners write. The others are in the document, since clients may send back
+/// what they have read, and are not looked at.
+#[derive(Debug)]
+pub(super) enum Fields {}
+
+/// What only operators change, or what is counted.
+const NOT_THEIRS: [&str; 7] = [
+    "project_count",
+    "support_plan",
+    "user_quota",
+    "project_quota",
+    "instance_quota",
+    "domain_quota",
+    "is_active",
+];
+
+impl PartialSchema for Fields {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = Organization::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object
+                .properties
+                .retain(|name, _| !NOT_THEIRS.contains(&name.as_str()));
+            object
+                .required
+                .retain(|name| !NOT_THEIRS.contains(&name.as_str()));
+        }
+        schema
+    }
+}
+
+impl ToSchema for Fields {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "OrganizationFields".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Organization::schemas(schemas);
+    }
+}
+
+/// What is wanted of an organization; a field that is left out keeps its value.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    pub(super) name: Option<String>,
+    pub(super) organization_type: Option<OrganizationType>,
+    pub(super) logo: Option<String>,
+    pub(super) company_name: Option<String>,
+    pub(super) address_1: Option<String>,
+    pub(super) address_2: Option<String>,
+    pub(super) city: Option<String>,
+    pub(super) state: Option<String>,
+    pub(super) postcode: Option<String>,
+    pub(super) country: Option<String>,
+    pub(super) phone: Option<String>,
+    pub(super) vat_number: Option<String>,
+}
+
+/// The body of POST and PUT.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct OrganizationReplace(pub(super) Wanted);
+
+impl Body for OrganizationReplace {
+    type Wire = Fields;
+}
+
+/// The body of PATCH.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct OrganizationUpdate(pub(super) Wanted);
+
+impl Body for OrganizationUpdate {
+    type Wire = Fields;
+    const PARTIAL: bool = true;
 }

@@ -13,7 +13,7 @@ use crate::state::Area;
 
 /// [Organizations] List accessible organizations
 ///
-/// Every organization the caller belongs to, whatever the role, ordered by name.
+/// Every organization the caller belongs to, whatever the role, ordered by name. Deleted and suspended ones are left out.
 #[utoipa::path(
     get,
     path = "/v1/organizations",

@@ -1,13 +1,16 @@
 //! What goes over the wire.
 
 use kernel::{
-    access::{OrganizationId, ProjectId, Role, UserId},
+    access::{OrganizationId, ProjectId, Role},
+    http::Body,
     json::JsonText,
-    openapi::Whole,
+    openapi::{Patched, Whole},
     time::Time,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::people::UserSummary;
 
 kernel::words! {
     /// What the project is for
@@ -35,6 +38,16 @@ kernel::words! {
     }
 }
 
+impl From<ProjectRole> for Role {
+    fn from(role: ProjectRole) -> Self {
+        match role {
+            ProjectRole::Owner => Self::Owner,
+            ProjectRole::Editor => Self::Editor,
+            ProjectRole::Viewer => Self::Viewer,
+        }
+    }
+}
+
 impl From<Role> for ProjectRole {
     fn from(role: Role) -> Self {
         match role {
@@ -56,7 +69,7 @@ pub(super) struct Project {
     /// Unique in the organization
     #[schema(max_length = 255)]
     pub(super) name: String,
-    #[schema(required = false, max_length = 1000)]
+    #[schema(required = false, max_length = 1000, extensions(("x-allow-blank" = json!(true))))]
     pub(super) description: String,
     #[schema(required = false, default = "other")]
     pub(super) environment: Environment,
@@ -130,21 +143,63 @@ impl ResourceCounts {
             && self.dns_zones == 0
             && self.hosting_accounts == 0
     }
+
+    /// All of them together.
+    pub const fn total(&self) -> i64 {
+        let Self {
+            instances,
+            volumes,
+            snapshots,
+            vpcs,
+            firewalls,
+            uptime_monitors,
+            domains,
+            dns_zones,
+            hosting_accounts,
+        } = *self;
+        instances
+            + volumes
+            + snapshots
+            + vpcs
+            + firewalls
+            + uptime_monitors
+            + domains
+            + dns_zones
+            + hosting_accounts
+    }
 }
 
-/// A user, as other members see them.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct UserSummary {
-    #[schema(read_only)]
-    pub(super) id: UserId,
-    #[schema(read_only, format = "email")]
-    pub(super) email: String,
-    #[schema(read_only)]
-    pub(super) first_name: String,
-    #[schema(read_only)]
-    pub(super) last_name: String,
-    #[schema(read_only)]
-    pub(super) is_active: bool,
-    #[schema(required, read_only)]
-    pub(super) last_login: Option<Time>,
+/// The body of a PATCH.
+pub(super) type PatchedProject = Patched<Project>;
+
+/// What is wanted of a project; a field that is left out keeps its value.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    pub(super) name: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) environment: Option<Environment>,
+    pub(super) color: Option<String>,
+    pub(super) tags: Option<JsonText>,
+    pub(super) is_default: Option<bool>,
+    pub(super) is_active: Option<bool>,
+}
+
+/// The body of POST and PUT.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct ProjectReplace(pub(super) Wanted);
+
+impl Body for ProjectReplace {
+    type Wire = Project;
+}
+
+/// The body of PATCH.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct ProjectUpdate(pub(super) Wanted);
+
+impl Body for ProjectUpdate {
+    type Wire = PatchedProject;
+    const PARTIAL: bool = true;
 }

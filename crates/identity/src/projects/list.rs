@@ -2,9 +2,10 @@
 
 use axum::{Json, extract::State};
 use kernel::{
-    access::{OrganizationScope, Permission, Project as ProjectId},
+    access::{Caller, Organization, OrganizationScope, Permission, Project as ProjectId},
     http::{ApiResult, Query},
     id::Id,
+    store::{Conn, StoreError},
 };
 
 use super::{
@@ -62,10 +63,9 @@ pub(super) async fn list_projects(
         .read("list_projects", move |conn| {
             // An organization's projects are few, and none is shown without the caller's role in it: they are
             // sifted here, not in SQL.
-            let found = rows::all(conn, scope.organization, scope.caller.user)?;
+            let found = visible(conn, scope.organization, &scope.caller)?;
             let mut visible: Vec<Visible> = found
                 .into_iter()
-                .filter_map(|found| see(scope.caller.project, found))
                 .filter(|(row, _, _)| is_active.is_none_or(|wanted| row.is_active == wanted))
                 .filter(|(row, _, _)| {
                     search.as_ref().is_none_or(|wanted| {
@@ -80,6 +80,19 @@ pub(super) async fn list_projects(
         })
         .await?;
     Ok(Json(listed))
+}
+
+/// The projects of an organization that the caller may see, with their role in each.
+pub(crate) fn visible(
+    conn: &mut Conn,
+    organization: Id<Organization>,
+    caller: &Caller,
+) -> Result<Vec<Visible>, StoreError> {
+    let found = rows::all(conn, organization, caller.user)?;
+    Ok(found
+        .into_iter()
+        .filter_map(|found| see(caller.project, found))
+        .collect())
 }
 
 /// The project with the caller's role in it, if they may see it.

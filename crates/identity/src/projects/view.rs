@@ -7,25 +7,26 @@ use kernel::{
 };
 
 use super::{
-    api::{Project, ResourceCounts, UserSummary},
-    rows::{self, CreatorRow, ProjectRow},
+    api::{Project, ResourceCounts},
+    rows::{self, ProjectRow},
 };
-use crate::state::ResourceCounter;
+use crate::{people::PersonRow, state::ResourceCounter};
 
 /// A project with its maker and the caller's role in it.
-pub(super) type Visible = (ProjectRow, Option<CreatorRow>, Role);
+pub(crate) type Visible = (ProjectRow, Option<PersonRow>, Role);
 
-/// Projects with what is counted in them, in the order given.
+/// Projects of one organization with what is counted in them, in the order given.
 pub(super) fn projects(
     conn: &mut Conn,
     counter: &dyn ResourceCounter,
     visible: Vec<Visible>,
 ) -> Result<Vec<Project>, StoreError> {
-    if visible.is_empty() {
+    let Some((first, ..)) = visible.first() else {
         return Ok(Vec::new());
-    }
+    };
+    let organization = first.organization_id;
     let ids: Vec<Id<ProjectId>> = visible.iter().map(|(row, _, _)| row.id).collect();
-    let members = rows::member_counts(conn, &ids)?;
+    let members = rows::member_counts(conn, organization, &ids)?;
     let resources = counter.count(conn, &ids)?;
     let views = visible.into_iter().map(|(row, creator, role)| {
         let members = members.get(&row.id).copied().unwrap_or(0);
@@ -37,7 +38,7 @@ pub(super) fn projects(
 
 fn project(
     row: ProjectRow,
-    creator: Option<CreatorRow>,
+    creator: Option<PersonRow>,
     role: Role,
     member_count: i64,
     resource_counts: ResourceCounts,
@@ -70,27 +71,8 @@ fn project(
         role: role.into(),
         member_count,
         resource_counts,
-        created_by: creator.map(summary),
+        created_by: creator.map(Into::into),
         created,
         modified,
-    }
-}
-
-fn summary(row: CreatorRow) -> UserSummary {
-    let CreatorRow {
-        id,
-        email,
-        first_name,
-        last_name,
-        is_active,
-        last_login,
-    } = row;
-    UserSummary {
-        id,
-        email,
-        first_name,
-        last_name,
-        is_active,
-        last_login,
     }
 }

@@ -1,8 +1,9 @@
 //! What each command does.
 
 pub(crate) mod admin;
-pub(crate) mod users;
 pub(crate) mod audit;
+pub(crate) mod organizations;
+pub(crate) mod users;
 
 use std::{io::Write, path::Path};
 
