@@ -49,6 +49,3 @@ create table invitations (
 create unique index invitations_one_pending on invitations (organization_id, email_key) where status = 'pending';
 create index invitations_of_organization on invitations (organization_id, created, id);
 create index invitations_of_address on invitations (email_key, status);
-
--- A project's activity.
-create index audit_records_of_project on audit_records (project_id, created, id);

@@ -41,6 +41,8 @@ pub type CredentialId = Id<Credential>;
 crate::words! {
     /// What a member may do, from least to most: each role has the permissions of those before it.
     #[derive(PartialOrd, Ord)]
+    // `Role` is the document's name for a role with what it grants.
+    #[schema(as = RoleWord)]
     pub enum Role {
         /// Only the projects given.
         Guest = "guest",

@@ -156,7 +156,7 @@ impl Body for NewInvitation {
 pub(super) struct InvitationTokenRequest {
     /// Secret from the invitation e-mail
     #[serde(skip_serializing_if = "WriteOnly::hidden")]
-    #[schema(write_only, value_type = String, max_length = 128)]
+    #[schema(required, write_only, value_type = String, max_length = 128)]
     token: WriteOnly<String>,
 }
 

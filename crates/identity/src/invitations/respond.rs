@@ -1,12 +1,13 @@
 //! `accept_invitation`, `decline_invitation`, and accepting while registering.
 
-use axum::{extract::State, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use kernel::{
-    access::{Authenticated, User},
+    access::{Authenticated, Role, User},
     audit::{AuditStatus, Changes, Event, Origin},
     http::{Answer, ApiError, ApiResult, Change, Faults, NON_FIELD},
     id::Id,
     store::{Conn, Tx},
+    time::Time,
 };
 
 use super::{
@@ -99,7 +100,7 @@ pub fn invited_address(
     conn: &mut Conn,
     secrets: &Secrets,
     token: &str,
-    now: kernel::time::Time,
+    now: Time,
 ) -> ApiResult<Option<String>> {
     let found = rows::find_by_secret(conn, &secrets.hash_token(token))?;
     Ok(found
@@ -156,7 +157,7 @@ fn named(tx: &mut Tx<'_>, secrets: &Secrets, reply: &Reply, me: &PersonRow) -> A
 /// what the first has made of it.
 fn lock(tx: &mut Tx<'_>, row: &InvitationRow) -> ApiResult<(OrganizationRow, InvitationRow)> {
     let organization = organizations::lock(tx, row.organization_id).map_err(|error| {
-        if error.status() == axum::http::StatusCode::NOT_FOUND {
+        if error.status() == StatusCode::NOT_FOUND {
             invalid()
         } else {
             error
@@ -180,7 +181,7 @@ fn check_address(row: &InvitationRow, me: &PersonRow) -> ApiResult<()> {
 }
 
 fn forbidden(detail: &str) -> ApiError {
-    ApiError::new(axum::http::StatusCode::FORBIDDEN, "permission_denied", detail)
+    ApiError::new(StatusCode::FORBIDDEN, "permission_denied", detail)
 }
 
 fn accept(
@@ -211,7 +212,7 @@ fn accept(
         .into_iter()
         .filter(|given| existing.contains_key(&given.project_id))
         .collect();
-    if row.role == kernel::access::Role::Guest && given.is_empty() {
+    if row.role == Role::Guest && given.is_empty() {
         return Err(ApiError::refused(
             "The projects of this invitation do not exist any more: ask for another one.",
         ));

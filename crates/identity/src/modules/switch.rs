@@ -9,6 +9,7 @@ use kernel::{
     access::{OrganizationScope, Permission},
     audit::{AuditStatus, Changes, Event, Origin},
     http::{Answer, ApiError, ApiResult, Change, NoBody},
+    json::JsonText,
     store::Tx,
 };
 
@@ -138,7 +139,7 @@ async fn switch(
     change.run(&app, &caller, name, work).await
 }
 
-fn event(row: &OrganizationRow, module: Module, on: bool, before: &kernel::json::JsonText) -> Event {
+fn event(row: &OrganizationRow, module: Module, on: bool, before: &JsonText) -> Event {
     let mut changes = Changes::default();
     changes.note("modules", before, &row.modules);
     let (action, done) = if on {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use kernel::{
     App,
-    access::Organization,
+    access::{Organization, Project},
     audit::{AuditStatus, Changes, Event, Origin},
     http::{ApiError, ApiResult},
     id::Id,
@@ -101,7 +101,7 @@ fn purge_some(tx: &mut Tx<'_>, grace: Duration) -> Result<usize, StoreError> {
 
 fn erase(tx: &mut Tx<'_>, row: OrganizationRow) -> Result<(), StoreError> {
     let (id, now) = (row.id, tx.now());
-    let theirs: Vec<Id<kernel::access::Project>> = projects::table
+    let theirs: Vec<Id<Project>> = projects::table
         .filter(projects::organization_id.eq(id))
         .select(projects::id)
         .load(tx.conn())?;

@@ -6,10 +6,10 @@ use reqwest::Method;
 use serde_json::json;
 use testkit::on_both;
 
-const CLIENTS: usize = 32;
+pub(crate) const CLIENTS: usize = 32;
 
 /// Runs the same thing for many clients at once and returns what each got.
-async fn at_once<T, F>(make: impl Fn(usize) -> F) -> Vec<T>
+pub(crate) async fn at_once<T, F>(make: impl Fn(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
