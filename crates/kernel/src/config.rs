@@ -39,6 +39,7 @@ pub struct Config {
     pub idempotency: Idempotency,
     pub mail: Mail,
     pub organizations: Organizations,
+    pub billing: Billing,
     /// Folder of the database, the key file and whatever else this node keeps. From `--data-dir`.
     #[serde(skip)]
     pub data_dir: PathBuf,
@@ -256,6 +257,28 @@ pub struct Organizations {
     pub most_owned: u32,
     pub deletion_grace_days: u64,
     pub invitation_days: u64,
+}
+
+/// `[billing]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Billing {
+    pub currency: String,
+    pub seller_name: String,
+    pub seller_address: Vec<String>,
+    pub seller_country: String,
+    pub seller_vat_number: String,
+    pub invoice_prefix: String,
+    pub credit_note_prefix: String,
+    pub renewal_days: u32,
+    pub due_days: u32,
+    pub payable_days: u32,
+    pub reminder_days: u32,
+    pub second_reminder_days: u32,
+    pub grace_days: u32,
+    pub poll_seconds: u64,
+    pub payment_driver: String,
 }
 
 /// A setting that must not be shown: its `Debug` hides it.
@@ -488,6 +511,42 @@ impl Config {
             "organizations.invitation_days",
             self.organizations.invitation_days,
             1,
+        )?;
+        let billing = &self.billing;
+        at_least("billing.poll_seconds", billing.poll_seconds, 1)?;
+        at_least("billing.due_days", billing.due_days.into(), 1)?;
+        at_least(
+            "billing.payable_days",
+            billing.payable_days.into(),
+            u64::from(billing.due_days.max(billing.renewal_days)) + 1,
+        )?;
+        let is_code =
+            |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_uppercase());
+        let word = |name, holds: bool, fault: &str| {
+            if holds {
+                Ok(())
+            } else {
+                Err(ConfigError::Range {
+                    name,
+                    fault: fault.to_owned(),
+                })
+            }
+        };
+        word(
+            "billing.currency",
+            is_code(&billing.currency, 3),
+            "must be an ISO 4217 code such as EUR",
+        )?;
+        let country = &billing.seller_country;
+        word(
+            "billing.seller_country",
+            country.is_empty() || is_code(country, 2),
+            "must be empty or an ISO 3166 code such as FR",
+        )?;
+        word(
+            "billing.invoice_prefix",
+            billing.invoice_prefix != billing.credit_note_prefix,
+            "must differ from credit_note_prefix",
         )?;
         let secret = self.auth.secret.expose();
         if !secret.is_empty() {

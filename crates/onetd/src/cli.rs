@@ -76,6 +76,12 @@ enum Command {
         /// The organization's UUID.
         id: String,
     },
+    /// Change what an organization has paid, owes or may have.
+    #[command(subcommand)]
+    Billing(commands::billing::Action),
+    /// Look after the books.
+    #[command(subcommand)]
+    Ledger(commands::billing::Books),
     /// Fill an empty database with demo data and print its credentials as JSON.
     Demo(crate::demo::Amounts),
 }
@@ -97,6 +103,8 @@ pub fn run() -> ExitCode {
         Command::RotateSigningKey { retire_old_now } => commands::rotate_signing_key(&places, retire_old_now),
         Command::User { what } => commands::users::run(&places, what),
         Command::RestoreOrganization { id } => commands::organizations::restore(&places, &id),
+        Command::Billing(action) => commands::billing::act(&places, action),
+        Command::Ledger(books) => commands::billing::books(&places, &books),
         Command::Demo(amounts) => commands::demo(&places, &amounts),
     };
     match outcome {

@@ -2,6 +2,10 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
+use billing::{
+    Billing,
+    payments::{PaymentDriver, Sandbox},
+};
 use compute::{
     Compute,
     network::{NetworkDriver, RecordingNetwork},
@@ -29,6 +33,8 @@ pub struct Onet {
     pub app: App,
     /// Accounts, for operators' commands and tests.
     pub identity: Identity,
+    /// What is sold and how it is paid; areas register their products with it.
+    pub billing: Billing,
     compute: Compute,
     network: Arc<dyn NetworkDriver>,
 }
@@ -64,16 +70,19 @@ impl Onet {
         if config.mail.transport == MailTransport::Off {
             tracing::warn!("mail.transport is \"off\": no mail is sent");
         }
-        let mailer = Mailer::new(&config, master.sealer(), &[identity::letters::all()])
+        let mailer = Mailer::new(&config, master.sealer(), &[identity::letters::all(), billing::letters::all()])
             .map_err(|error| error.to_string())?;
         let identity = Identity::new(&config, store.clone(), clock.clone(), &master, mailer.clone())
             .map_err(|error| error.to_string())?;
         let access = Arc::new(identity.clone());
         let app = App::new(config, store, clock, access, master.sealer(), mailer);
+        let drivers = payment_drivers(&app.config().billing)?;
+        let billing = Billing::new(app.clone(), drivers);
         let compute = Compute::new(app.clone());
         Ok(Self {
             app,
             identity,
+            billing,
             compute,
             network: Arc::new(RecordingNetwork),
         })
@@ -84,10 +93,11 @@ impl Onet {
         let parts = identity::Parts {
             counter: Arc::new(compute::Counter),
             resources: vec![Arc::new(compute::Resources)],
-            permissions: Compute::permissions(),
+            permissions: [Compute::permissions(), billing::permissions()].concat(),
         };
-        let routes =
-            identity::routes(self.identity.clone(), self.app.clone(), parts).merge(self.compute.routes());
+        let routes = identity::routes(self.identity.clone(), self.app.clone(), parts)
+            .merge(self.billing.routes())
+            .merge(self.compute.routes());
         let pages = docs_page::routes()
             .merge(mail::page::routes(&self.app))
             .merge(identity::pages(self.identity.clone()));
@@ -104,6 +114,7 @@ impl Onet {
         let mut kinds = self.compute.kinds(&self.network);
         kinds.push(Arc::new(SendMail::default()));
         kinds.extend(identity::kinds(&self.identity));
+        kinds.extend(self.billing.kinds());
         Engine::new(self.app.clone(), kinds)
     }
 
@@ -133,6 +144,15 @@ impl Onet {
     }
 }
 
+/// The drivers that payment methods can be stored with.
+fn payment_drivers(settings: &kernel::config::Billing) -> Result<Vec<Arc<dyn PaymentDriver>>, String> {
+    match settings.payment_driver.as_str() {
+        "" => Ok(Vec::new()),
+        "sandbox" => Ok(vec![Arc::new(Sandbox)]),
+        other => Err(format!("billing.payment_driver: there is no driver `{other}`")),
+    }
+}
+
 /// What runs beside the requests.
 struct Workers {
     stop: watch::Sender<bool>,
@@ -143,6 +163,13 @@ impl Workers {
     fn start(onet: &Onet) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut running = onet.engine().start(&stopped);
+        // Nodes that only serve requests leave the clocks to others, as they do with tasks.
+        if onet.app.config().tasks.workers > 0 {
+            running.push(tokio::spawn(billing::clocks::run(
+                onet.billing.clone(),
+                stopped.clone(),
+            )));
+        }
         running.push(tokio::spawn(housekeeping(onet.clone(), stopped.clone())));
         if let Some(key) = onet.app.store().seal_key() {
             running.push(tokio::spawn(audit::sealer::run(

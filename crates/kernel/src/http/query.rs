@@ -89,6 +89,11 @@ impl Query {
         })
     }
 
+    /// Notes what is wrong with a parameter that an area reads by itself.
+    pub fn fault(&mut self, name: &str, message: impl Into<String>) {
+        self.faults.add(name, message);
+    }
+
     /// `ordering`: the first named field that is allowed, and whether it descends. Others are ignored, as in Django
     /// REST Framework.
     pub fn ordering<T: Copy>(&mut self, fields: &[(&str, T)]) -> Option<(T, bool)> {

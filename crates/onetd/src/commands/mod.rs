@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod audit;
+pub(crate) mod billing;
 pub(crate) mod organizations;
 pub(crate) mod users;
 
