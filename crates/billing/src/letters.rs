@@ -107,7 +107,10 @@ pub(crate) fn send(
 fn recipients(tx: &mut Tx<'_>, account: &AccountRow) -> Result<Vec<(String, String)>, StoreError> {
     let given: Vec<String> = account.invoice_emails.read().unwrap_or_default();
     if !given.is_empty() {
-        return Ok(given.into_iter().map(|address| (address, String::new())).collect());
+        return Ok(given
+            .into_iter()
+            .map(|address| (address, String::new()))
+            .collect());
     }
     let query = memberships::table
         .inner_join(users::table.on(users::id.eq(memberships::user_id)))

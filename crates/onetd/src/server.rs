@@ -70,8 +70,12 @@ impl Onet {
         if config.mail.transport == MailTransport::Off {
             tracing::warn!("mail.transport is \"off\": no mail is sent");
         }
-        let mailer = Mailer::new(&config, master.sealer(), &[identity::letters::all(), billing::letters::all()])
-            .map_err(|error| error.to_string())?;
+        let mailer = Mailer::new(
+            &config,
+            master.sealer(),
+            &[identity::letters::all(), billing::letters::all()],
+        )
+        .map_err(|error| error.to_string())?;
         let identity = Identity::new(&config, store.clone(), clock.clone(), &master, mailer.clone())
             .map_err(|error| error.to_string())?;
         let access = Arc::new(identity.clone());

@@ -12,6 +12,7 @@ mod audit_logs;
 mod answers;
 mod api_keys;
 mod authorization;
+mod billing;
 mod concurrency;
 mod contract;
 mod crash;
