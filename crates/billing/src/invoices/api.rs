@@ -286,7 +286,7 @@ pub(crate) struct InvoicePayRequest {
     #[schema(required = false, default = true)]
     use_credit: bool,
     /// Where an off-site payment page sends the user back
-    #[schema(nullable = false, format = "uri", max_length = 2000)]
+    #[schema(nullable = false, format = "uri")]
     return_url: Option<String>,
 }
 

@@ -111,8 +111,9 @@ pub(crate) fn result(
     let status = match payment.map(|payment| payment.status) {
         _ if invoice.status == InvoiceStatus::Paid => ResultStatus::Succeeded,
         Some(PaymentStatus::RequiresAction) => ResultStatus::RequiresAction,
-        Some(PaymentStatus::Pending | PaymentStatus::Succeeded) => ResultStatus::Pending,
-        Some(PaymentStatus::Failed) | None => ResultStatus::Failed,
+        // Without a payment it waits for one that an operator records.
+        Some(PaymentStatus::Pending | PaymentStatus::Succeeded) | None => ResultStatus::Pending,
+        Some(PaymentStatus::Failed) => ResultStatus::Failed,
     };
     let redirect_url = payment.and_then(|payment| payment.redirect_url.clone());
     let lines = rows::lines_of(tx.conn(), &[invoice.id])?;

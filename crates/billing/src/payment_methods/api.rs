@@ -36,7 +36,7 @@ pub(crate) struct PaymentMethod {
     #[schema(read_only)]
     is_expired: bool,
     /// Token obtained from the payment provider in the browser; card numbers never reach this API
-    #[schema(required = false, write_only, value_type = String, max_length = 500)]
+    #[schema(required = false, write_only, value_type = String)]
     #[serde(skip_serializing_if = "WriteOnly::hidden")]
     provider_token: WriteOnly<String>,
     #[schema(read_only)]

@@ -53,7 +53,7 @@ pub(crate) struct TopUpRequest {
     #[schema(nullable = false)]
     payment_method_id: Option<MethodId>,
     /// Where an off-site payment page sends the user back
-    #[schema(nullable = false, format = "uri", max_length = 2000)]
+    #[schema(nullable = false, format = "uri")]
     return_url: Option<String>,
 }
 

@@ -100,7 +100,8 @@ on_both! {
         let paid = shop.running(&server, Cycle::Monthly, "20").await;
         shop.credit(&server, "20").await;
         shop.pass(&server, 20).await;
-        assert_eq!(invoices(&server, &shop, "?status=unpaid").await.len() + usize::from(shop.balance(&server).await.is_positive()), 1 + usize::from(shop.balance(&server).await.is_positive()));
+        // 20 pays for the greater one, or for the smaller one and a half of the other.
+        assert_eq!(invoices(&server, &shop, "?status=unpaid").await.len(), 1);
         for id in [unpaid, paid] {
             shop.write(&server, move |tx, billing| Ok(services::cancel_at_end(tx, billing, id, "Not needed", None)?)).await.unwrap();
         }
