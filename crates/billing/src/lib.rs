@@ -46,6 +46,11 @@ kernel::permissions! {
     BillingManage = "billing.manage", Owner, "organizations:write";
 }
 
+/// The permissions that the area declares.
+pub fn permissions() -> Vec<kernel::access::Declared> {
+    PERMISSIONS.to_vec()
+}
+
 /// The area: its settings, the products that are sold, and the drivers that take money in. Clones share them.
 #[derive(Clone)]
 pub struct Billing(Arc<Inner>);
