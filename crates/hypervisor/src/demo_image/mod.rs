@@ -51,7 +51,8 @@ TIMEOUT 0
 LABEL onet
   KERNEL /vmlinuz
   INITRD /initrd
-  APPEND console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=5 tsc=unstable mitigations=off
+  APPEND console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=5 tsc=unstable mitigations=off nokaslr \
+  cryptomgr.notests random.trust_cpu=on
 ";
 
 const DISK_BYTES: u64 = 64 << 20;
