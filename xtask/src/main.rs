@@ -1,5 +1,6 @@
 //! Every chore of this repository, as `cargo xtask …`: nothing has to be installed or remembered to run one.
 
+mod backports;
 mod bench;
 mod cli;
 mod demo;

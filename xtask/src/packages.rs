@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::backports::Backports;
 use crate::postgres;
 use crate::run;
 use crate::screen::Screen;
@@ -76,8 +77,51 @@ const PACKAGES: &[Package] = &[
         purpose: "a reader of QR codes, as phones have one",
         need: Need::Test,
         present: || run::installed("zbarimg"),
+        name: QEMU,
+        purpose: "virtual machines",
+        need: Need::Test,
+        present: || run::installed("qemu-system-x86_64"),
+    },
+    Package {
+        name: "qemu-utils",
+        purpose: "disks of virtual machines, out of images",
+        need: Need::Test,
+        present: || run::installed("qemu-img"),
+    },
+    Package {
+        name: "iproute2",
+        purpose: "bridges and interfaces of virtual machines",
+        need: Need::Test,
+        present: || run::installed("ip"),
+    },
+    Package {
+        name: "nftables",
+        purpose: "rules that keep a virtual machine to its own addresses",
+        need: Need::Test,
+        present: || run::installed("nft"),
+    },
+    Package {
+        name: "syslinux",
+        purpose: "the boot loader of the demo image",
+        need: Need::Test,
+        present: || run::installed("syslinux"),
+    },
+    Package {
+        name: "syslinux-common",
+        purpose: "the boot sector of the demo image",
+        need: Need::Test,
+        present: || Path::new("/usr/lib/syslinux/mbr/mbr.bin").exists(),
+    },
+    Package {
+        name: "mtools",
+        purpose: "with it syslinux writes into an image without mounting it",
+        need: Need::Test,
+        present: || run::installed("mcopy"),
     },
 ];
+
+/// It shares files with qemu-utils, and must be of the same version.
+const QEMU: &str = "qemu-system-x86";
 
 /// Makes sure that everything is there for `need`; installs what is missing if we are root on a Debian system.
 ///
@@ -104,9 +148,7 @@ pub(crate) fn ensure(need: Need) -> Result<()> {
         bail!("install them, then try again:\n\n    {}\n", by_hand(&names));
     }
     screen.line("Installing them, since we are root:");
-    run::run(&mut apt_get(&["update"]))?;
-    let install = ["install", "-y", "--no-install-recommends"];
-    run::run(&mut apt_get(&[&install[..], &names].concat()))?;
+    install(&names)?;
     let still: Vec<&str> = self::missing(need).iter().map(|package| package.name).collect();
     if !still.is_empty() {
         bail!(
@@ -115,6 +157,29 @@ pub(crate) fn ensure(need: Need) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn install(names: &[&str]) -> Result<()> {
+    const INSTALL: [&str; 3] = ["install", "-y", "--no-install-recommends"];
+    let backports = if names.contains(&QEMU) {
+        Backports::of("qemu-utils")?
+    } else {
+        None
+    };
+    let Some(backports) = backports else {
+        run::run(&mut apt_get(&["update"]))?;
+        return run::run(&mut apt_get(&[&INSTALL[..], names].concat()));
+    };
+    let sources = backports.sources();
+    let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+    run::run(&mut apt_get(&[&sources[..], &["update"]].concat()))?;
+    let suite = ["--target-release", backports.suite(), QEMU];
+    run::run(&mut apt_get(&[&sources[..], &INSTALL, &suite].concat()))?;
+    let others: Vec<&str> = names.iter().copied().filter(|name| *name != QEMU).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    run::run(&mut apt_get(&[&INSTALL[..], &others].concat()))
 }
 
 fn missing(need: Need) -> Vec<&'static Package> {

@@ -125,6 +125,10 @@ pub struct Image {
     pub min_memory_mib: u32,
 }
 
+const INCOMING: &str = ".incoming";
+const CONVERTING: &str = ".converting";
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
 /// The folder of images.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageStore {
@@ -206,7 +210,7 @@ impl ImageStore {
         {
             return Ok(image);
         }
-        let incoming = self.named_file(".incoming")?;
+        let incoming = self.named_file(INCOMING)?;
         let (id, head, size) = receive(source, incoming.path(), options, progress).await?;
         if options.sha256.as_ref().is_some_and(|wanted| *wanted != id) {
             return Err(HypervisorError::last(
@@ -224,7 +228,7 @@ impl ImageStore {
         self.tool
             .confirm(incoming.path(), format, virtual_size, options.limit)
             .await?;
-        let flat = self.named_file(".converting")?;
+        let flat = self.named_file(CONVERTING)?;
         self.tool
             .convert(incoming.path(), format, flat.path(), virtual_size, options.limit)
             .await?;
@@ -237,6 +241,26 @@ impl ImageStore {
         };
         self.keep(flat, &image).await?;
         Ok(image)
+    }
+
+    /// Deletes what imports left behind that were killed. One that is under way elsewhere has written lately.
+    pub(crate) async fn sweep(&self) -> Result<()> {
+        let wrong =
+            |error| HypervisorError::host(format!("{} can't be listed", self.folder.display()), error);
+        let mut entries = tokio::fs::read_dir(&self.folder).await.map_err(wrong)?;
+        while let Some(entry) = entries.next_entry().await.map_err(wrong)? {
+            let name = entry.file_name();
+            let unfinished = [INCOMING, CONVERTING]
+                .iter()
+                .any(|prefix| name.to_string_lossy().starts_with(prefix));
+            let written = entry.metadata().await.and_then(|data| data.modified());
+            // The file system's own time: it is compared with itself.
+            let old = written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED));
+            if unfinished && old {
+                remove_file(&entry.path()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// A file that disappears unless it is kept.

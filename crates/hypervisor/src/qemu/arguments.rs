@@ -90,8 +90,9 @@ fn hardware(words: &mut Words, spec: &VmSpec, host: &Host<'_>) {
 
 /// What QEMU may not do, should its guest take it over.
 fn containment(words: &mut Words, host: &Host<'_>) {
-    // To become another account is the one elevation that QEMU itself needs.
-    let privileges = if host.run_as.is_some() { "children" } else { "deny" };
+    // QEMU must be able to become another account, once. After that it has no capability that would let it do so again,
+    // and the filter itself has set `no_new_privs`.
+    let privileges = if host.run_as.is_some() { "allow" } else { "deny" };
     words.add(
         "-sandbox",
         format!("on,obsolete=deny,elevateprivileges={privileges},spawn=deny,resourcecontrol=deny"),

@@ -92,8 +92,10 @@ impl Qemu {
         }
         let tool = ImageTool::new(settings.image_program.clone());
         let programs = Programs::new(settings.network_namespace.clone());
+        let images = ImageStore::new(images, tool.clone());
+        images.sweep().await?;
         let host = Host {
-            images: ImageStore::new(images, tool.clone()),
+            images,
             tool,
             locks: Locks::new(data.join("locks")).await?,
             processes: Processes::new(machines.clone(), &settings.program),

@@ -57,7 +57,12 @@ impl Qemu {
         machines.extend(processes.keys());
         let mut records = Vec::new();
         for vm in machines {
-            records.push((vm, self.folder(vm).load().await?));
+            // One record that can't be read must not hide all other machines.
+            let record = self.folder(vm).load().await.unwrap_or_else(|error| {
+                tracing::error!(%vm, %error, "a machine's record can't be read");
+                Record::default()
+            });
+            records.push((vm, record));
         }
         let links = Arc::new(self.links(records.iter().map(|(_, record)| record)).await);
         let (permits, mut asked) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());

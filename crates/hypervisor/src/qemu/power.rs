@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::{HypervisorError, Result},
     images::remove_file,
-    model::{Connection, Interface, RequestId, Shutdown, VmId},
+    model::{Connection, Interface, RequestId, Shutdown, VmId, VmSpec},
 };
 
 /// A system that is still booting does not see the button: it is pressed again.
@@ -37,12 +37,12 @@ impl Qemu {
     }
 
     async fn switch_on_locked(&self, vm: VmId) -> Result<()> {
-        if self.host.processes.find(vm)?.is_some() {
-            return Ok(());
-        }
         let folder = self.folder(vm);
         let mut record = folder.load().await?;
         let spec = record.spec(vm)?.clone();
+        if self.host.processes.find(vm)?.is_some() {
+            return self.bound_resources(&spec).await;
+        }
         if record.disk.is_none() || !folder.disk().exists() {
             return Err(no_disk(vm));
         }
@@ -66,10 +66,15 @@ impl Qemu {
                 Err(error) => return Err(error),
             }
         }
+        self.bound_resources(&spec).await
+    }
+
+    /// Puts a machine that runs into its control group.
+    async fn bound_resources(&self, spec: &VmSpec) -> Result<()> {
         if let Some(parent) = &self.host.settings.control_group
-            && let Some(process) = self.host.processes.find(vm)?
+            && let Some(process) = self.host.processes.find(spec.id)?
         {
-            control_group::enter(parent, &spec, process.pid).await?;
+            control_group::enter(parent, spec, process.pid).await?;
         }
         Ok(())
     }

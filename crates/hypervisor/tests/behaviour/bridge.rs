@@ -1,6 +1,6 @@
 //! Interfaces on bridges, in a network namespace of the test's own. Root only: others say that they were skipped.
 
-use std::{net::IpAddr, process::Command};
+use std::{net::IpAddr, os::unix::fs::MetadataExt, path::PathBuf, process::Command};
 
 use hypervisor::{Address, Connection, seed};
 
@@ -40,6 +40,31 @@ impl Drop for Namespace {
     }
 }
 
+/// A control group that goes with the test, where there are any.
+struct Group(PathBuf);
+
+impl Group {
+    fn new() -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let mount = mounts
+            .lines()
+            .find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
+        let folder = PathBuf::from(mount.split(' ').nth(1)?).join("onet-hv-test");
+        let made = std::fs::create_dir(&folder);
+        if made.is_err() && !folder.exists() {
+            println!("without control groups: {made:?}");
+            return None;
+        }
+        Some(Self(folder))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
 fn run(program: &str, args: &[&str]) -> String {
     let done = Command::new(program).args(args).output().unwrap();
     assert!(
@@ -60,7 +85,13 @@ async fn a_guest_on_a_bridge_speaks_for_itself_alone() {
         println!("skipped: only root makes bridges");
         return;
     }
-    let bench = QemuBench::with(|settings| settings.network_namespace = Some(NAMESPACE.to_owned())).await;
+    let group = Group::new();
+    let bench = QemuBench::with(|settings| {
+        settings.network_namespace = Some(NAMESPACE.to_owned());
+        settings.run_as = Some("nobody".to_owned());
+        settings.control_group = group.as_ref().map(|group| group.0.clone());
+    })
+    .await;
     let _namespace = Namespace::new();
     let driver = bench.driver();
     let mut spec = machine(4);
@@ -86,14 +117,28 @@ async fn a_guest_on_a_bridge_speaks_for_itself_alone() {
     let mut shell = driver.serial(vm).await.unwrap();
     log_in(&mut shell, "bridged", PASSWORD).await;
 
-    let ping =
-        |options: &str| format!("ping -c 1 -W 2 {options} 2>&1 && echo pa''ssed || echo lo''st");
-    // Its own addresses; the first word may be lost to the set-up of addresses, which has just begun.
-    runs(
-        &mut shell,
-        "for i in 1 2 3 4 5 6 7 8 9; do ping -c 1 -W 1 10.77.0.1 && break; done",
-    )
-    .await;
+    let ping = |options: &str| format!("ping -c 1 -W 2 {options} 2>&1 && echo pa''ssed || echo lo''st");
+    // It is nobody's process, in a group of its own.
+    let folder = bench.settings.data_dir.join("machines").join(vm.to_string());
+    let pid = std::fs::read_to_string(folder.join("pid")).unwrap();
+    let owner = std::fs::metadata(format!("/proc/{}", pid.trim())).unwrap().uid();
+    assert_ne!(owner, 0);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap();
+    for held in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000"] {
+        assert!(status.contains(held), "{held}: {status}");
+    }
+    let members = group
+        .as_ref()
+        .map(|group| group.0.join(format!("vm-{vm}/cgroup.procs")));
+    if let Some(members) = &members {
+        assert_eq!(std::fs::read_to_string(members).unwrap(), pid);
+    }
+
+    // Its own addresses, once they are set up: IPv6 looks for duplicates first.
+    let tries =
+        |host: &str| format!("for i in 1 2 3 4 5 6 7 8 9; do ping -c 1 -W 1 {host} && break; sleep 1; done");
+    runs(&mut shell, &tries("10.77.0.1")).await;
+    runs(&mut shell, &tries("fd77::1")).await;
     assert!(runs(&mut shell, &ping("10.77.0.1")).await.contains("passed"));
     let answered = runs(&mut shell, &ping("fd77::1")).await;
     assert!(answered.contains("passed"), "{answered}");
@@ -156,6 +201,7 @@ async fn a_guest_on_a_bridge_speaks_for_itself_alone() {
         driver.destroy(vm).await.unwrap();
     }
     assert_eq!(bench.leftovers(vm).await, Vec::<String>::new());
+    assert!(!members.is_some_and(|members| members.exists()));
     let links = inside("ip", &["link", "show"]);
     assert!(!links.contains("on-"), "{links}");
     let rules = inside("nft", &["list", "ruleset"]);
