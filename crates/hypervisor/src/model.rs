@@ -249,7 +249,7 @@ impl VmSpec {
                 format!("{:?} is no name for a process", self.name),
             );
         }
-        if self.interfaces.len() > VmSpec::MAX_INTERFACES {
+        if self.interfaces.len() > Self::MAX_INTERFACES {
             return refused(
                 "The instance has too many interfaces.",
                 format!("{} interfaces", self.interfaces.len()),

@@ -1,4 +1,4 @@
-//! The image of the demo and of the tests: a disk of 64 MiB with Debian's cloud kernel and busybox, which boots in
+//! The image of the demo and of the tests: a disk of 32 MiB with Debian's cloud kernel and busybox, which boots in
 //! seconds even without hardware acceleration, reads its NoCloud seed, serves a page, lets one log in on its consoles
 //! and goes down when its power button is pressed.
 //!
@@ -55,7 +55,7 @@ LABEL onet
   cryptomgr.notests random.trust_cpu=on
 ";
 
-const DISK_BYTES: u64 = 64 << 20;
+const DISK_BYTES: u64 = 32 << 20;
 const PARTITION_START: u64 = 1 << 20;
 const SECTOR: u64 = 512;
 
@@ -82,7 +82,7 @@ pub fn build(cache: &Path) -> Result<PathBuf> {
         fs::File::create(cache.join("lock")).map_err(|error| failed("can't make a lock file", error))?;
     lock.lock().map_err(|error| failed("can't lock", error))?;
     // What the image is made of decides its name: another script is another image.
-    let recipe = Sha256::digest(format!("1\n{INIT}\n{BOOT}\n{MODULES:?}"));
+    let recipe = Sha256::digest(format!("{DISK_BYTES}\n{INIT}\n{BOOT}\n{MODULES:?}"));
     let image = cache.join(format!("onet-demo-{}.img", &hex(&recipe)[..16]));
     if image.exists() {
         return Ok(image);

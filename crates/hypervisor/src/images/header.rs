@@ -118,7 +118,8 @@ pub fn parse(head: &[u8], file_size: u64) -> Result<Header, Refused> {
     extensions(head, length, cluster_size)?;
     let table = |field, offset: u64, bytes: u64| {
         let end = offset.checked_add(bytes);
-        let fits = offset % cluster_size == 0 && offset != 0 && end.is_some_and(|end| end <= file_size);
+        let fits =
+            offset.is_multiple_of(cluster_size) && offset != 0 && end.is_some_and(|end| end <= file_size);
         if fits {
             Ok(())
         } else {

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    folder::{Folder, Record},
+    folder::{CONTROL, Folder, OBSERVE, Record, SCREEN, SERIAL, SERIAL_LOG},
     network::tap_name,
 };
 use crate::{
@@ -39,7 +39,7 @@ pub(super) fn arguments(vm: VmId, record: &Record, folder: &Folder, host: &Host<
     identity(&mut words, spec, folder);
     hardware(&mut words, spec, host);
     containment(&mut words, host);
-    consoles(&mut words, folder);
+    consoles(&mut words);
     disks(&mut words, record, folder, host, spec.disk_limits)?;
     for port in 0..VmSpec::MAX_INTERFACES {
         words.json(
@@ -106,20 +106,16 @@ fn containment(words: &mut Words, host: &Host<'_>) {
     }
 }
 
-fn consoles(words: &mut Words, folder: &Folder) {
-    let socket =
-        |id: &str, at: &Path| format!("socket,id={id},path={},server=on,wait=off", escape(&path(at)));
-    for (id, at) in [("control", folder.control()), ("observe", folder.observe())] {
-        words.add("-chardev", socket(id, &at));
+fn consoles(words: &mut Words) {
+    // Relative to the machine's folder, where QEMU runs: see `Folder::connect`.
+    let socket = |id: &str, name: &str| format!("socket,id={id},path={name},server=on,wait=off");
+    for (id, name) in [("control", CONTROL), ("observe", OBSERVE)] {
+        words.add("-chardev", socket(id, name));
         words.add("-mon", format!("chardev={id},mode=control"));
     }
-    let log = escape(&path(&folder.serial_log()));
     words.add(
         "-chardev",
-        format!(
-            "{},logfile={log},logappend=on",
-            socket("serial", &folder.serial())
-        ),
+        format!("{},logfile={SERIAL_LOG},logappend=on", socket("serial", SERIAL)),
     );
     words.add("-serial", "chardev:serial".to_owned());
     words.add("-display", "none".to_owned());
@@ -127,7 +123,7 @@ fn consoles(words: &mut Words, folder: &Folder) {
     words.json("-device", &json!({"driver": "VGA", "vgamem_mb": 16}));
     words.json("-device", &json!({"driver": "qemu-xhci"}));
     words.json("-device", &json!({"driver": "usb-tablet"}));
-    words.add("-vnc", format!("unix:{}", escape(&path(&folder.screen()))));
+    words.add("-vnc", format!("unix:{SCREEN}"));
 }
 
 fn disks(
@@ -343,10 +339,18 @@ mod tests {
             after(&words, "-name"),
             ["guest=web,,readonly=on,debug-threads=on"]
         );
-        for chardev in after(&words, "-chardev") {
-            assert!(chardev.contains("path=/a,,b/"), "{chardev}");
+        assert!(after(&words, "-pidfile")[0].starts_with("/a,b/"));
+    }
+
+    #[test]
+    fn sockets_are_named_by_less_than_their_path() {
+        let words = line(&record(), None, (10, 0));
+        for option in ["-chardev", "-vnc"] {
+            assert!(
+                after(&words, option).iter().all(|value| !value.contains('/')),
+                "{option}"
+            );
         }
-        assert!(after(&words, "-vnc")[0].starts_with("unix:/a,,b/"));
     }
 
     #[test]

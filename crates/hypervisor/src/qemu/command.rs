@@ -41,8 +41,8 @@ impl Programs {
         command
     }
 
-    /// Runs a program in a session of its own, which goes on when we end. What it complains of goes to `log`.
-    pub(super) async fn detach(&self, program: &str, args: &[&str], log: &Path) -> Result<()> {
+    /// Runs a program in a session of its own and in `folder`, which goes on when we end. What it complains of goes to `log`.
+    pub(super) async fn detach(&self, program: &str, args: &[&str], folder: &Path, log: &Path) -> Result<()> {
         let wrong = |error: std::io::Error| HypervisorError::host(format!("can't run {program}"), error);
         let log = std::fs::File::options()
             .create(true)
@@ -51,7 +51,7 @@ impl Programs {
             .map_err(wrong)?;
         let args = [&["--fork", program], args].concat();
         let mut command = self.command("setsid", &args);
-        command.current_dir("/").stdout(Stdio::null()).stderr(log);
+        command.current_dir(folder).stdout(Stdio::null()).stderr(log);
         let status = tokio::time::timeout(LIMIT, command.status())
             .await
             .map_err(|_| {

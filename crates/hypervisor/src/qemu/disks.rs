@@ -139,7 +139,7 @@ impl Qemu {
     /// Refuses a disk that is too small for its image.
     async fn fitting(&self, disk: &RootDisk) -> Result<()> {
         let image = self.host.images.get(&disk.image).await?;
-        if disk.size_bytes >= image.min_disk_bytes && disk.size_bytes % 512 == 0 {
+        if disk.size_bytes >= image.min_disk_bytes && disk.size_bytes.is_multiple_of(512) {
             return Ok(());
         }
         Err(HypervisorError::last(

@@ -3,16 +3,29 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
 
 use crate::{
     error::{HypervisorError, Result},
     images::write_atomically,
     model::{DiskMode, ImageId, Interface, InterfaceId, RequestId, VmId, VmSpec},
 };
+
+/// QEMU's monitor for changes. Names of sockets are relative to the folder, which is QEMU's working directory.
+pub(super) const CONTROL: &str = "control.sock";
+/// QEMU's monitor for looking, so that a change that takes long blinds nobody.
+pub(super) const OBSERVE: &str = "observe.sock";
+/// The serial console.
+pub(super) const SERIAL: &str = "serial.sock";
+/// What the serial console has said.
+pub(super) const SERIAL_LOG: &str = "serial.log";
+/// The screen.
+pub(super) const SCREEN: &str = "screen.sock";
 
 /// Everything that a machine has on the host, taps and rules of the firewall apart.
 #[derive(Clone, Debug)]
@@ -85,22 +98,8 @@ impl Folder {
         self.path.join("pid")
     }
 
-    /// QEMU's monitor for changes.
-    pub(super) fn control(&self) -> PathBuf {
-        self.path.join("control.sock")
-    }
-
-    /// QEMU's monitor for looking, so that a change that takes long blinds nobody.
-    pub(super) fn observe(&self) -> PathBuf {
-        self.path.join("observe.sock")
-    }
-
-    pub(super) fn serial(&self) -> PathBuf {
-        self.path.join("serial.sock")
-    }
-
     pub(super) fn serial_log(&self) -> PathBuf {
-        self.path.join("serial.log")
+        self.path.join(SERIAL_LOG)
     }
 
     /// What QEMU complains of.
@@ -108,19 +107,17 @@ impl Folder {
         self.path.join("qemu.log")
     }
 
-    pub(super) fn screen(&self) -> PathBuf {
-        self.path.join("screen.sock")
-    }
-
     /// What only a running machine has, and one that was killed leaves behind.
     pub(super) fn leftovers(&self) -> [PathBuf; 5] {
-        [
-            self.pid(),
-            self.control(),
-            self.observe(),
-            self.serial(),
-            self.screen(),
-        ]
+        let names = ["pid", CONTROL, OBSERVE, SERIAL, SCREEN];
+        names.map(|name| self.path.join(name))
+    }
+
+    /// Connects to a socket of the machine. Its path is given by way of the folder's descriptor: the path of a socket
+    /// has at most 107 bytes (unix(7)), and a data folder may be anywhere.
+    pub(super) async fn connect(&self, socket: &str) -> std::io::Result<UnixStream> {
+        let folder = std::fs::File::open(&self.path)?;
+        UnixStream::connect(format!("/proc/self/fd/{}/{socket}", folder.as_raw_fd())).await
     }
 
     fn record(&self) -> PathBuf {

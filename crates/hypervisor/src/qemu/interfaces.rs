@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Qemu,
     arguments::{netdev, netdev_id, nic, nic_id},
+    folder::CONTROL,
     power::choose_ports,
     qmp::{Qmp, QmpError},
 };
@@ -46,7 +47,7 @@ impl Qemu {
             return Ok(());
         }
         self.host.network.plug(vm, interface).await?;
-        let mut qmp = Qmp::connect(&folder.control()).await?;
+        let mut qmp = Qmp::connect(&folder, CONTROL).await?;
         if devices(&mut qmp).await?.contains(&nic_id(interface.id)) {
             return Ok(());
         }
@@ -71,7 +72,7 @@ impl Qemu {
             return Ok(());
         };
         if self.host.processes.find(vm)?.is_some() {
-            let mut qmp = Qmp::connect(&folder.control()).await?;
+            let mut qmp = Qmp::connect(&folder, CONTROL).await?;
             release(&mut qmp, id).await?;
             match qmp.execute("netdev_del", json!({"id": netdev_id(id)})).await {
                 // Gone already.

@@ -23,13 +23,13 @@ mod statistics;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::{net::UnixStream, sync::OnceCell};
+use tokio::sync::OnceCell;
 
 pub use self::settings::{Acceleration, QemuSettings};
 use self::{
     acceleration::Probe,
     command::Programs,
-    folder::{Folder, Record, make_private},
+    folder::{Folder, Record, SCREEN, SERIAL, make_private},
     locks::{Lock, Locks},
     network::HostNetwork,
     process::Processes,
@@ -45,8 +45,6 @@ use crate::{
     seed::Seed,
 };
 
-/// A socket's path has at most 107 bytes (unix(7)), and ends in `/machines/UUID/control.sock` here.
-const LONGEST_DATA_DIR: usize = 107 - "/machines/".len() - 36 - "/control.sock".len();
 /// The driver. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Qemu {
@@ -70,20 +68,16 @@ impl Qemu {
     /// Opens a data folder. No machine is touched.
     ///
     /// # Errors
-    /// When the folder can't be used: it is not ours to write, or its path is too long for sockets.
+    /// When the folder can't be used: it is not ours to write, or its path is not UTF-8.
     pub async fn open(settings: QemuSettings) -> Result<Self> {
         make_private(&settings.data_dir).await?;
         let data = tokio::fs::canonicalize(&settings.data_dir)
             .await
             .map_err(|error| HypervisorError::host("can't use the data folder", error))?;
-        let plain = data.to_str().is_some_and(|path| path.len() <= LONGEST_DATA_DIR);
-        if !plain {
+        if data.to_str().is_none() {
             return Err(HypervisorError::last(
                 "The host is not ready.",
-                format!(
-                    "{} must be UTF-8 of at most {LONGEST_DATA_DIR} bytes",
-                    data.display()
-                ),
+                format!("{} is not UTF-8", data.display()),
             ));
         }
         let (machines, images) = (data.join("machines"), data.join("images"));
@@ -137,13 +131,14 @@ impl Qemu {
             .await
     }
 
-    async fn connect(&self, vm: VmId, what: &str, socket: PathBuf) -> Result<Stream> {
+    async fn connect(&self, vm: VmId, what: &str, socket: &str) -> Result<Stream> {
         if self.host.processes.find(vm)?.is_none() {
             return Err(HypervisorError::must_run(what));
         }
-        let stream = UnixStream::connect(&socket).await.map_err(|error| {
-            HypervisorError::host(format!("can't connect to {}", socket.display()), error)
-        })?;
+        let stream =
+            self.folder(vm).connect(socket).await.map_err(|error| {
+                HypervisorError::host(format!("can't connect to {socket} of {vm}"), error)
+            })?;
         Ok(Box::new(stream))
     }
 
@@ -293,8 +288,7 @@ impl Hypervisor for Qemu {
     }
 
     async fn serial(&self, vm: VmId) -> Result<Stream> {
-        self.connect(vm, "the serial console", self.folder(vm).serial())
-            .await
+        self.connect(vm, "the serial console", SERIAL).await
     }
 
     async fn serial_log(&self, vm: VmId, limit: usize) -> Result<Vec<u8>> {
@@ -302,7 +296,7 @@ impl Hypervisor for Qemu {
     }
 
     async fn screen(&self, vm: VmId) -> Result<Stream> {
-        self.connect(vm, "the screen", self.folder(vm).screen()).await
+        self.connect(vm, "the screen", SCREEN).await
     }
 
     async fn destroy(&self, vm: VmId) -> Result<()> {

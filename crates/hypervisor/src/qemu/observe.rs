@@ -166,7 +166,7 @@ async fn look(vm: VmId, folder: &Folder, record: &Record, pid: Option<u32>, link
             guest_port: bound.guest_port,
         })
         .collect();
-    match statistics::observe(&folder.observe(), pid, record, links).await {
+    match statistics::observe(folder, pid, record, links).await {
         Ok((state, statistics)) => {
             observed.state = state;
             observed.statistics = Some(statistics);

@@ -11,7 +11,7 @@ use super::{
     Qemu, arguments,
     control_group::{self, OVERHEAD_MIB},
     disks::no_disk,
-    folder::{Bound, Folder, Reboot, Record},
+    folder::{Bound, CONTROL, Folder, Reboot, Record},
     qmp::Qmp,
     statistics, sweep,
 };
@@ -102,7 +102,10 @@ impl Qemu {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let log = folder.complaints();
         remove_file(&log).await?;
-        self.host.programs.detach("prlimit", &words, &log).await?;
+        self.host
+            .programs
+            .detach("prlimit", &words, folder.path(), &log)
+            .await?;
         self.comes_up(vm, folder).await
     }
 
@@ -113,7 +116,7 @@ impl Qemu {
         while begun.elapsed() < START_LIMIT {
             if self.host.processes.find(vm)?.is_some() {
                 seen = true;
-                if let Ok(mut qmp) = Qmp::connect(&folder.control()).await {
+                if let Ok(mut qmp) = Qmp::connect(folder, CONTROL).await {
                     // Only the statistics suffer where the guest has no balloon.
                     if let Err(error) = statistics::ask_for_memory(&mut qmp).await {
                         tracing::warn!(%vm, %error, "a machine's memory will not be known");
@@ -150,7 +153,7 @@ impl Qemu {
                 return Ok(Shutdown::Off);
             };
             let pressed = async {
-                Qmp::connect(&self.folder(vm).control())
+                Qmp::connect(&self.folder(vm), CONTROL)
                     .await?
                     .execute("system_powerdown", json!({}))
                     .await
@@ -228,7 +231,7 @@ impl Qemu {
         if self.host.processes.find(vm)?.is_none() {
             return Err(HypervisorError::must_run("a reset"));
         }
-        Qmp::connect(&folder.control())
+        Qmp::connect(&folder, CONTROL)
             .await?
             .execute("system_reset", json!({}))
             .await?;

@@ -4,7 +4,6 @@
 use std::{
     collections::VecDeque,
     fmt,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -12,12 +11,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{
-        UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::unix::{OwnedReadHalf, OwnedWriteHalf},
 };
 
+use super::folder::Folder;
 use crate::error::HypervisorError;
 
 /// An answer has some kilobytes. A QEMU that was taken over by its guest must not fill our memory.
@@ -85,9 +82,10 @@ struct Message {
 }
 
 impl Qmp {
-    pub(super) async fn connect(socket: &Path) -> Result<Self, QmpError> {
+    /// Connects to one of the machine's monitors.
+    pub(super) async fn connect(folder: &Folder, socket: &str) -> Result<Self, QmpError> {
         within(COMMAND_LIMIT, async {
-            let (reader, writer) = UnixStream::connect(socket).await?.into_split();
+            let (reader, writer) = folder.connect(socket).await?.into_split();
             let mut qmp = Self {
                 reader: BufReader::new(reader),
                 writer,

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 /// The settings of [`super::Qemu`].
 #[derive(Clone, Debug)]
 pub struct QemuSettings {
-    /// Where machines and images are kept. Made if missing, for the owner alone. Its path may have some 60 characters,
-    /// since sockets are in it.
+    /// Where machines and images are kept. Made if missing, for the owner alone.
     pub data_dir: PathBuf,
     /// QEMU for this processor, by name or path.
     pub program: String,

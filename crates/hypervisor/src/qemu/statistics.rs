@@ -1,12 +1,12 @@
 //! What a running machine has used: its process's account in `/proc`, QEMU's counters of disks, the guest's own word
 //! about its memory, and the taps' counters.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{
-    folder::Record,
+    folder::{Folder, OBSERVE, Record},
     network::{Link, tap_name},
     qmp::{Qmp, QmpError},
 };
@@ -18,12 +18,12 @@ const POLL_SECONDS: u32 = 5;
 
 /// Asks a machine for its state and statistics.
 pub(super) async fn observe(
-    socket: &Path,
+    folder: &Folder,
     pid: u32,
     record: &Record,
     links: &[Link],
 ) -> Result<(PowerState, Statistics), QmpError> {
-    let mut qmp = Qmp::connect(socket).await?;
+    let mut qmp = Qmp::connect(folder, OBSERVE).await?;
     let status = qmp.execute("query-status", json!({})).await?;
     let state = match status["status"].as_str() {
         Some("running") => PowerState::Running,

@@ -151,7 +151,7 @@ pub(crate) struct QemuBench {
     pub(crate) qemu: Qemu,
     pub(crate) settings: QemuSettings,
     image: ImageId,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
     _lock: File,
 }
 
@@ -183,7 +183,8 @@ impl QemuBench {
             .unwrap()
             .unwrap_or_else(|error| panic!("the demo image can't be built: {error}"));
         let data = tempfile::Builder::new().prefix("onet,hv").tempdir().unwrap();
-        let mut settings = QemuSettings::new(data.path());
+        // Longer than the path of a socket may be.
+        let mut settings = QemuSettings::new(data.path().join("a long name, ".repeat(8)));
         settings.acceleration = Acceleration::Software;
         change(&mut settings);
         let qemu = Qemu::open(settings.clone()).await.unwrap();
@@ -199,7 +200,7 @@ impl QemuBench {
             qemu,
             settings,
             image: image.id,
-            _data: data,
+            data,
             _lock: lock,
         }
     }
@@ -288,7 +289,10 @@ impl Bench for QemuBench {
             .join("machines")
             .join(vm.to_string())
             .join("control.sock");
-        super::client::monitor(&socket, &["stop"]).await;
+        let link = self.data.path().join("m");
+        std::os::unix::fs::symlink(socket.parent().unwrap(), &link).unwrap();
+        super::client::monitor(&link.join("control.sock"), &["stop"]).await;
+        std::fs::remove_file(link).unwrap();
     }
 
     async fn leftovers(&self, vm: VmId) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use hypervisor::{
     Hypervisor, ImageId,
     images::{Format, ImportOptions, Progress, Source},
-    qemu::Acceleration,
+    qemu::{Acceleration, Qemu},
 };
 
 use super::bench::QemuBench;
@@ -149,8 +149,8 @@ async fn a_host_tells_what_it_can_do() {
     );
     assert!(report.free_disk_bytes > 0);
     println!("{report:?}");
-    let missing = QemuBench::with(|settings| settings.program = "qemu-system-none".to_owned());
-    drop(bench);
-    let error = missing.await.qemu.check().await.unwrap_err();
+    let mut settings = bench.settings.clone();
+    settings.program = "qemu-system-none".to_owned();
+    let error = Qemu::open(settings).await.unwrap().check().await.unwrap_err();
     assert!(error.to_string().contains("qemu-system-x86"), "{error}");
 }
