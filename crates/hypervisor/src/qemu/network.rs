@@ -267,6 +267,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::model::Address;
 
     #[test]
     fn a_tap_s_name_fits() {
@@ -281,6 +282,43 @@ mod tests {
             assert!(check_name(wrong).is_err(), "{wrong:?}");
         }
         assert!(check_name("br-vpc.10").is_ok());
+    }
+
+    #[test]
+    fn nobody_plays_server_or_router_from_an_address_of_his_own() {
+        let script = rules(&Interface {
+            id: InterfaceId(Uuid::from_u128(1)),
+            mac: "52:54:00:00:00:01".parse().unwrap(),
+            connection: Connection::Bridge {
+                bridge: "br0".to_owned(),
+            },
+            addresses: ["10.0.0.2", "fd00::2"]
+                .map(|ip| Address {
+                    ip: ip.parse().unwrap(),
+                    prefix: 24,
+                })
+                .to_vec(),
+        });
+        let at = |text: &str| {
+            script
+                .find(text)
+                .unwrap_or_else(|| panic!("no {text:?} in {script}"))
+        };
+        assert!(at("ip udp sport 67 drop") < at("ip saddr { 10.0.0.2 } accept"));
+        for dropped in [
+            "udp sport 547 drop",
+            "{ nd-router-advert, nd-redirect } drop",
+            "nd-neighbor-advert drop",
+        ] {
+            assert!(
+                at(dropped) < at("ip6 saddr { fd00::2, fe80::/10 } accept"),
+                "{dropped}"
+            );
+        }
+        assert!(
+            script.contains("@th,64,128 0xfd000000000000000000000000000002 accept"),
+            "{script}"
+        );
     }
 
     #[test]

@@ -163,7 +163,7 @@ async fn a_guest_on_a_bridge_speaks_for_itself_alone() {
     );
     runs(
         &mut shell,
-        "arping -U -c 1 -I eth0 -s 10.77.0.9 10.77.0.9 >/dev/null 2>&1",
+        "arping -c 2 -w 3 -I eth0 -s 10.77.0.9 10.77.0.1 >/dev/null 2>&1",
     )
     .await;
     let neighbours = inside("ip", &["neighbour", "show", "dev", BRIDGE]);

@@ -5,7 +5,6 @@ use std::{path::Path, process::Command};
 use hypervisor::{
     Hypervisor, ImageId,
     images::{Format, ImportOptions, Progress, Source},
-    qemu::{Acceleration, Qemu},
 };
 
 use super::bench::QemuBench;
@@ -134,23 +133,4 @@ async fn images_are_checked_counted_and_flattened() {
         image
     );
     assert_eq!(bench.qemu.images().await.unwrap().len(), 2);
-}
-
-#[tokio::test]
-async fn a_host_tells_what_it_can_do() {
-    let bench = QemuBench::with(|settings| settings.acceleration = Acceleration::Auto).await;
-    let report = bench.qemu.check().await.unwrap();
-    assert!(report.version.starts_with("QEMU emulator version"), "{report:?}");
-    // Either it was seen to work, or there is a reason.
-    assert_eq!(
-        report.hardware_acceleration,
-        report.acceleration_note.is_empty(),
-        "{report:?}"
-    );
-    assert!(report.free_disk_bytes > 0);
-    println!("{report:?}");
-    let mut settings = bench.settings.clone();
-    settings.program = "qemu-system-none".to_owned();
-    let error = Qemu::open(settings).await.unwrap().check().await.unwrap_err();
-    assert!(error.to_string().contains("qemu-system-x86"), "{error}");
 }

@@ -9,6 +9,7 @@ mod bench;
 mod bridge;
 mod client;
 mod faults;
+mod host;
 mod images;
 mod life;
 
