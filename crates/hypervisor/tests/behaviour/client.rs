@@ -21,7 +21,7 @@ pub(crate) async fn page(host: SocketAddr, path: &str, wanted: &str) -> String {
     let mut last = String::new();
     while Instant::now() < deadline {
         // The host's side accepts before the machine's system is up.
-        let fetched = tokio::time::timeout(Duration::from_secs(4), fetch(host, path)).await;
+        let fetched = tokio::time::timeout(Duration::from_millis(2500), fetch(host, path)).await;
         if let Ok(Ok(text)) = fetched {
             if text.contains(wanted) {
                 return text;
