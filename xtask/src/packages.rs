@@ -77,6 +77,8 @@ const PACKAGES: &[Package] = &[
         purpose: "a reader of QR codes, as phones have one",
         need: Need::Test,
         present: || run::installed("zbarimg"),
+    },
+    Package {
         name: QEMU,
         purpose: "virtual machines",
         need: Need::Test,

@@ -17,8 +17,7 @@ use kernel::{
 use crate::{
     counters,
     credentials::{CredentialKind, Scope},
-    keys,
-    members,
+    keys, members,
     modules::Module,
     organizations::{OrganizationRow, OrganizationType, SupportPlan},
     project_members,

@@ -11,7 +11,9 @@ use kernel::{
     time::Time,
 };
 
-use crate::{Identity, oauth::Providers, projects::ResourceCounts, resources::ProjectResources, roles::Permissions};
+use crate::{
+    Identity, oauth::Providers, projects::ResourceCounts, resources::ProjectResources, roles::Permissions,
+};
 
 /// Where resources are counted.
 #[derive(Clone, Copy, Debug)]

@@ -88,6 +88,7 @@ pub(super) async fn delete_account(
         app,
         identity,
         counter,
+        ..
     } = area;
     let origin = Origin::caller(&caller, &request);
     change

@@ -78,6 +78,7 @@ pub(super) async fn list_project_activity(
         status: query.choice("status", AuditStatus::from_word),
         after: query.time("created_after"),
         before: query.time("created_before"),
+        address: None,
         search: query.text("search"),
         oldest_first: query
             .ordering(&[("created", ())])
@@ -90,7 +91,7 @@ pub(super) async fn list_project_activity(
         .read("list_project_activity", move |conn| {
             let count = wanted.count(conn)?;
             let (skip, take) = page.window(count)?;
-            let records = wanted.load(conn, skip, take)?;
+            let records = wanted.page(conn, count, skip, take)?;
             let names = rows::project_names(conn, &records)?;
             let views = records.into_iter().map(|mut row| {
                 if hides_places {

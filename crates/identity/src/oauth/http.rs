@@ -67,8 +67,7 @@ impl Http {
 }
 
 fn connect() -> Result<reqwest::Client, String> {
-    // Somebody else in this process may have been faster: it is the same one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    kernel::outbound::install_tls();
     reqwest::Client::builder()
         .timeout(TIME)
         .redirect(Policy::none())

@@ -243,7 +243,6 @@ macro_rules! words {
             ::serde::Serialize, ::serde::Deserialize, ::utoipa::ToSchema,
             ::diesel::expression::AsExpression, ::diesel::deserialize::FromSqlRow,
         )]
-        $(#[$meta])*
         #[diesel(sql_type = ::diesel::sql_types::Text)]
         $(#[$meta])*
         $vis enum $name { $($(#[$vmeta])* #[serde(rename = $word)] $variant),+ }

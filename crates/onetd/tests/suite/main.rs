@@ -6,11 +6,11 @@
 )]
 
 mod accounts;
+mod answers;
+mod api_keys;
 mod audit_chain;
 mod audit_figures;
 mod audit_logs;
-mod answers;
-mod api_keys;
 mod authorization;
 mod billing;
 mod concurrency;
@@ -22,18 +22,17 @@ mod invitations;
 mod limits;
 mod login;
 mod mail;
+mod members;
 mod mfa;
 mod notification_preferences;
 mod oauth;
 mod oauth_double;
 mod oauth_real;
+mod organizations;
+mod people;
 mod profile;
 mod program;
 mod project_tokens;
-mod members;
-mod organizations;
-mod people;
-mod program;
 mod projects;
 mod roles;
 mod schemathesis;

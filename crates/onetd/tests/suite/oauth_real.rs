@@ -41,6 +41,7 @@ impl Provider {
             .stderr(Stdio::null())
             .spawn()
             .expect("oidc-provider-mock starts");
+        kernel::outbound::install_tls();
         let browser = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())

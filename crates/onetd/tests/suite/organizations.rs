@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kernel::{access::Role, audit::Origin};
 use serde_json::{Value, json};
-use testkit::{Client, Server, on_both};
+use testkit::{Client, on_both};
 
 use crate::people::{newcomer, organization, records};
 

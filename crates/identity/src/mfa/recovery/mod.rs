@@ -211,7 +211,9 @@ mod tests {
 
     #[test]
     fn equal_codes_of_two_users_look_different() {
-        let secrets = Secrets::derive(b"0123456789abcdef0123456789abcdef");
+        let secrets = Secrets::derive(&kernel::secrets::MasterSecret::from_bytes(
+            b"0123456789abcdef0123456789abcdef",
+        ));
         let (one, other) = (Id::new(), Id::new());
         assert_eq!(
             hash(&secrets, one, "abcdefgh23"),
