@@ -112,7 +112,7 @@ pub(super) fn find(
         }
         Bearer::Secret { hash } => hash,
     };
-    let present = query.clone().filter(credentials::secret_hash.eq(hash));
+    let present = query.filter(credentials::secret_hash.eq(hash));
     let found: Option<Found> = present.first(conn).optional()?;
     if found.is_some() {
         return Ok(found);

@@ -199,7 +199,7 @@ fn what_is_signed_by_us_but_is_no_access_token_is_refused() {
 fn other_algorithms_are_refused() {
     let tokens = tokens("a", &settings());
     let (header, claims) = good(&tokens);
-    let public = serde_json::to_value(&tokens.ring().public_keys(NOW)[0]).unwrap();
+    let public = serde_json::to_value(tokens.ring().public_keys(NOW)[0]).unwrap();
     let x = public["x"].as_str().unwrap().to_owned();
     // 2.1, 3.1: the public key, which everybody has, taken for the secret of a MAC, in the forms it is known in.
     let raw = BASE64_URL_SAFE_NO_PAD.decode(&x).unwrap();
@@ -257,7 +257,7 @@ fn keys_that_a_token_brings_along_are_not_used() {
     let ours = tokens("a", &settings());
     let thief = tokens("b", &settings());
     let (header, claims) = good(&ours);
-    let theirs = serde_json::to_value(&thief.ring().public_keys(NOW)[0]).unwrap();
+    let theirs = serde_json::to_value(thief.ring().public_keys(NOW)[0]).unwrap();
     for header in [
         with(header.clone(), "jwk", theirs),
         with(header.clone(), "jku", json!("https://evil.example/jwks.json")),

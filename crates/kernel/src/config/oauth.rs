@@ -160,7 +160,7 @@ impl OauthProvider {
                 "GitHub has none: use base_url for GitHub Enterprise Server",
             );
         }
-        if !is_github && !(self.base_url.is_empty() && self.api_url.is_empty()) {
+        if !(is_github || self.base_url.is_empty() && self.api_url.is_empty()) {
             return fault(
                 ".base_url",
                 "is for providers of kind \"github\" only: use issuer",

@@ -287,11 +287,11 @@ impl Letter<'_> {
                 Filled::Paragraph(words) => body.push_str(&paragraph(&broken(words))),
                 Filled::Button { label, address } => self.button(&mut body, label, address),
                 Filled::Code(code) => {
-                    let _ = write!(
+                    let _ = writeln!(
                         body,
                         "<p class=\"code\" style=\"margin:0 0 20px;padding:14px 18px;border-radius:8px;\
                          background:#f1f4f9;color:#14213d;font-family:{MONO};font-size:28px;font-weight:600;\
-                         letter-spacing:4px;text-align:center\">{}</p>\n",
+                         letter-spacing:4px;text-align:center\">{}</p>",
                         escape(code)
                     );
                 }
