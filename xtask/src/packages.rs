@@ -55,6 +55,18 @@ const PACKAGES: &[Package] = &[
         present: || postgres::programs().is_some(),
     },
     Package {
+        name: "chromium",
+        purpose: "the browser that the account pages and passkeys are tested with",
+        need: Need::Test,
+        present: || run::installed("chromium"),
+    },
+    Package {
+        name: "chromium-driver",
+        purpose: "drives the browser",
+        need: Need::Test,
+        present: || run::installed("chromedriver"),
+    },
+    Package {
         name: "python3-venv",
         purpose: "an isolated place for test tools written in Python",
         need: Need::Test,

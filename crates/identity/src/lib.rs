@@ -40,6 +40,7 @@ mod sessions;
 mod state;
 mod tokens;
 mod users;
+mod webauthn;
 
 use std::{sync::Arc, time::Duration};
 
@@ -72,6 +73,7 @@ pub fn routes(identity: Identity, app: App, parts: Parts) -> OpenApiRouter {
         .merge(account::routes())
         .merge(sessions::routes())
         .merge(security::routes())
+        .merge(webauthn::routes())
         .merge(tokens::routes())
         .merge(profile::routes())
         .merge(notification_preferences::routes())

@@ -42,6 +42,11 @@ impl Secrets {
         self.master.derive(&format!("jwt-ed25519/{generation}"))
     }
 
+    /// What looks random, and is always the same for `of`: stands for something that is not there.
+    pub(crate) fn disguise(&self, of: &str) -> [u8; 32] {
+        keyed_hash(&self.pepper, format!("disguise/1 {of}").as_bytes())
+    }
+
     /// How an API key, project token or refresh token is stored and found: 64 hexadecimal digits.
     ///
     /// A plain keyed hash, not a slow one: these secrets are random, so that guessing is hopeless anyway.

@@ -123,6 +123,14 @@ pub(crate) fn lock(tx: &mut Tx<'_>, id: Id<User>) -> Result<UserRow, StoreError>
     Ok(locked("users", query).get_result(tx.conn())?)
 }
 
+/// Notes that the user's row has changed: it shows which ways to log in there are.
+pub(crate) fn touch(tx: &mut Tx<'_>, id: Id<User>) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id))
+        .set(users::modified.eq(tx.now()))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
 /// Writes whether the address is known to be the user's.
 pub(crate) fn set_verified(tx: &mut Tx<'_>, id: Id<User>, verified: bool) -> Result<(), StoreError> {
     diesel::update(users::table.find(id))

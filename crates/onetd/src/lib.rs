@@ -1,5 +1,6 @@
 //! The control plane of a cloud-hosting provider, in one program: the areas wired together.
 
+mod account_pages;
 pub mod cli;
 mod commands;
 pub mod demo;

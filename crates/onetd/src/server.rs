@@ -24,7 +24,7 @@ use kernel::{
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use crate::{docs_page, openapi};
+use crate::{account_pages, docs_page, openapi};
 
 /// What a process of onetd is made of.
 #[derive(Clone)]
@@ -104,7 +104,8 @@ impl Onet {
             .merge(self.compute.routes());
         let pages = docs_page::routes()
             .merge(mail::page::routes(&self.app))
-            .merge(identity::pages(self.identity.clone()));
+            .merge(identity::pages(self.identity.clone()))
+            .merge(account_pages::routes(self.app.config().server.account_pages));
         Areas::new(openapi::head(), routes, pages)
     }
 

@@ -34,6 +34,7 @@ use crate::{
     secrets::{Secrets, is_key},
     tokens::{Tokens, ring},
     users::UserRow,
+    webauthn::{RelyingParty, RelyingPartyError},
 };
 
 /// Mails that one address may ask for one account, in the throttle's window.
@@ -57,6 +58,9 @@ pub enum IdentityError {
     /// The cost of hashing is out of range.
     #[error("auth.argon2_*: {0}")]
     Hashing(#[from] argon2::password_hash::Error),
+    /// The domain and the pages of passkeys.
+    #[error(transparent)]
+    Passkeys(#[from] RelyingPartyError),
 }
 
 /// What authentication needs of this installation. Clones are cheap and share it.
@@ -73,6 +77,7 @@ struct Inner {
     /// Questions about tokens, by address.
     token_checks: Limiter,
     passwords: Passwords,
+    relying_party: RelyingParty,
     workshop: Workshop,
     throttle: Throttle,
     mail_throttle: Throttle,
@@ -119,6 +124,7 @@ impl Identity {
             tokens: Tokens::new(Arc::clone(&secrets), &config.auth, &generations)?,
             secrets,
             passwords: Passwords::new(&config.auth)?,
+            relying_party: RelyingParty::new(&config.auth, &config.server.base_url())?,
             workshop: Workshop::default(),
             throttle: Throttle::new(
                 config.limits.login_failures_per_account,
@@ -148,6 +154,11 @@ impl Identity {
     /// The hasher of passwords.
     pub fn passwords(&self) -> &Passwords {
         &self.0.passwords
+    }
+
+    /// What judges passkeys.
+    pub(crate) fn relying_party(&self) -> &RelyingParty {
+        &self.0.relying_party
     }
 
     pub(crate) fn workshop(&self) -> &Workshop {

@@ -153,9 +153,13 @@ fn methods_to_ask(factors: &Factors, first: &FirstFactor) -> Vec<MfaMethod> {
         return Vec::new();
     }
     let enabled = factors.methods().into_iter();
-    // A code by mail says nothing new about who reads the mail already.
+    // A code by mail says nothing new about who reads the mail already, nor a passkey about who has shown one.
     enabled
-        .filter(|method| first.mailbox == Mailbox::Unknown || *method != MfaMethod::Email)
+        .filter(|method| match method {
+            MfaMethod::Totp => true,
+            MfaMethod::Email => first.mailbox == Mailbox::Unknown,
+            MfaMethod::Webauthn => first.method != AuthMethod::Passkey,
+        })
         .collect()
 }
 

@@ -109,8 +109,8 @@ pub(super) async fn get_auth_configuration(
         email_verification_required: settings.email_verification,
         password_login_enabled: settings.password_login,
         passwordless_methods: offered.copied().collect(),
-        passkey_login_enabled: false,
-        mfa_methods: vec![MfaMethod::Totp, MfaMethod::Email],
+        passkey_login_enabled: true,
+        mfa_methods: MfaMethod::ALL.to_vec(),
         oauth_providers: oauth.iter().map(OAuthProvider::from).collect(),
         password_policy: PasswordPolicy {
             min_length: password_rules::LEAST,

@@ -193,7 +193,6 @@ impl Body for MfaVerify {
 
 /// What a browser answers to a challenge of WebAuthn.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[expect(dead_code, reason = "passkeys, which will read it, are not there yet")]
 pub(crate) struct WebAuthnAssertion {
     #[serde(default)]
     #[schema(value_type = AnyId, required = false)]

@@ -1,7 +1,12 @@
 //! `request_mfa_challenge`: the second step of a login asks for its proof.
 
 use axum::{Extension, Json, extract::State};
-use kernel::http::{ApiError, ApiResult, Change, RequestFacts};
+use kernel::{
+    access::User,
+    http::{ApiError, ApiResult, Change, RequestFacts},
+    id::Id,
+    store::Tx,
+};
 
 use super::{
     api::{MfaChallenge, MfaChallengeRequest},
@@ -9,6 +14,7 @@ use super::{
     verify::not_offered,
 };
 use crate::{
+    Identity,
     auth::{
         AuthError, Desk, MfaMethod, MfaStep,
         challenges::{self, ChallengeRow, Purpose},
@@ -16,6 +22,7 @@ use crate::{
         refusals::Public,
     },
     state::Area,
+    webauthn::second_factor,
 };
 
 /// [MFA] Request a second-factor challenge
@@ -60,11 +67,28 @@ pub(super) async fn request_mfa_challenge(
             match method {
                 MfaMethod::Totp => Ok(at_hand(tx.now(), &login)),
                 MfaMethod::Email => email::mail_login_code(tx, &desk.identity, &user, &login),
-                MfaMethod::Webauthn => Err(not_offered()),
+                MfaMethod::Webauthn => passkey(tx, &desk.identity, id, &login),
             }
         })
         .await?;
     Ok(Json(challenge))
+}
+
+/// Asks for one of the user's passkeys.
+fn passkey(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    user: Id<User>,
+    login: &ChallengeRow,
+) -> ApiResult<MfaChallenge> {
+    let (_, options) = second_factor::challenge(tx, identity, user, Some(login.id))?;
+    Ok(MfaChallenge {
+        method: MfaMethod::Webauthn,
+        destination: None,
+        public_key: Some(options),
+        expires_in: login.expires_at.since(tx.now()).as_secs(),
+        resend_after: None,
+    })
 }
 
 /// The app has the code already.

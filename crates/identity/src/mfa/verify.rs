@@ -20,6 +20,7 @@ use crate::{
     security::{self, Incident, SecurityEvent},
     state::Area,
     users::UserRow,
+    webauthn::second_factor,
 };
 
 /// What became of a second factor. All of these are committed.
@@ -100,7 +101,11 @@ fn verify(tx: &mut Tx<'_>, desk: &Desk, given: &MfaVerify) -> ApiResult<Outcome>
         MfaStep::Totp => totp::accept(tx, identity.sealer(), id, code)?,
         MfaStep::Email => email::accept(tx, identity, id, login.id, code)?,
         MfaStep::RecoveryCode => recovery::accept(tx, identity, &origin, &user, code, None)?,
-        MfaStep::Webauthn => return Err(not_offered()),
+        MfaStep::Webauthn => {
+            let shown = given.credential.as_ref().ok_or_else(not_offered)?;
+            let challenge = shown.challenge_id.map(|id| id.cast());
+            second_factor::accept(tx, identity, id, Some(login.id), challenge, &shown.credential)?
+        }
     };
     if !is_right {
         challenges::count_failure(tx, login.id)?;

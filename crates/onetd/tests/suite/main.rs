@@ -5,6 +5,7 @@
     reason = "a test that finds nothing to unwrap has failed"
 )]
 
+mod account_pages;
 mod accounts;
 mod answers;
 mod api_keys;
@@ -40,3 +41,4 @@ mod store;
 mod tasks;
 mod tokens;
 mod users;
+mod webauthn;

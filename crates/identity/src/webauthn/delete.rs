@@ -1,0 +1,118 @@
+//! `delete_webauthn_credential`.
+
+use axum::{extract::State, response::Response};
+use diesel::{
+    ExpressionMethods, QueryDsl, RunQueryDsl,
+    dsl::{exists, select},
+};
+use http::StatusCode;
+use kernel::{
+    access::{Authenticated, Caller},
+    audit::Origin,
+    http::{Answer, ApiError, ApiResult, Change, NoBody, PathId},
+    id::AnyId,
+    store::{StoreError, Tx},
+};
+use serde_json::json;
+
+use super::rows::{self, Passkey, PasskeyId};
+use crate::{
+    Identity,
+    auth::{MfaMethod, refusals::WritingOne},
+    letters,
+    mfa::{self, Factors},
+    recent_login_only, schema,
+    security::{self, Incident, SecurityEvent},
+    state::Area,
+    users::{self, UserRow, touch},
+};
+
+/// [MFA] Remove a passkey
+///
+/// Deletes the credential; refused with 409 when it is the last way to log in.
+#[utoipa::path(
+    delete,
+    path = "/v1/auth/mfa/webauthn/credentials/{id}",
+    operation_id = "delete_webauthn_credential",
+    tag = "Authentication",
+    security(("BearerAuth" = [])),
+    params(("id" = inline(AnyId), Path)),
+    responses((status = 204, description = "Passkey removed"), WritingOne),
+    extensions(("x-credentials" = json!(["jwt"])), ("x-requires-recent-auth" = json!(true)))
+)]
+pub(super) async fn delete_webauthn_credential(
+    Authenticated { caller, request }: Authenticated,
+    PathId(id): PathId<Passkey>,
+    State(Area { app, identity, .. }): State<Area>,
+    change: Change<NoBody>,
+) -> ApiResult<Response> {
+    recent_login_only(&identity, &caller)?;
+    let origin = Origin::caller(&caller, &request);
+    let by = caller.clone();
+    change
+        .run(&app, &caller, "delete_webauthn_credential", move |tx, change| {
+            let user = users::lock(tx, by.user)?;
+            let row = rows::find(tx.conn(), user.id, id)?.ok_or_else(ApiError::not_found)?;
+            change.check_version(row.modified.micros())?;
+            remove(tx, &identity, &user, id)?;
+            tell(tx, &identity, &origin, &by, &user, &row)?;
+            Ok(Answer::empty())
+        })
+        .await
+}
+
+/// Removes it, and what only made sense with it.
+fn remove(tx: &mut Tx<'_>, identity: &Identity, user: &UserRow, id: PasskeyId) -> ApiResult<()> {
+    rows::delete(tx, id)?;
+    let left = Factors::of(tx.conn(), user.id)?;
+    if left.webauthn == 0 {
+        if !can_log_in(tx, identity, user)? {
+            let detail = "This is your last way to log in: set a password or add another passkey first.";
+            return Err(ApiError::new(StatusCode::CONFLICT, "last_login_method", detail));
+        }
+        if user.mfa_default == Some(MfaMethod::Webauthn) {
+            let default = left.methods().first().copied();
+            diesel::update(schema::users::table.find(user.id))
+                .set(schema::users::mfa_default.eq(default))
+                .execute(tx.conn())
+                .map_err(StoreError::from)?;
+        }
+    }
+    if !left.is_enabled() {
+        let codes = schema::recovery_codes::table.filter(schema::recovery_codes::user_id.eq(user.id));
+        diesel::delete(codes)
+            .execute(tx.conn())
+            .map_err(StoreError::from)?;
+        mfa::forget_trusted_devices(tx, user.id)?;
+    }
+    Ok(touch(tx, user.id)?)
+}
+
+/// Whether there is a way in without any passkey.
+fn can_log_in(tx: &mut Tx<'_>, identity: &Identity, user: &UserRow) -> Result<bool, StoreError> {
+    let settings = identity.settings();
+    if !settings.passwordless.is_empty() || (settings.password_login && user.password_hash.is_some()) {
+        return Ok(true);
+    }
+    let connections = schema::oauth_connections::table.filter(schema::oauth_connections::user_id.eq(user.id));
+    Ok(select(exists(connections)).get_result(tx.conn())?)
+}
+
+fn tell(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    origin: &Origin,
+    caller: &Caller,
+    user: &UserRow,
+    row: &rows::PasskeyRow,
+) -> Result<(), StoreError> {
+    let incident = Incident {
+        user,
+        event: SecurityEvent::PasskeyRemoved,
+        description: "Passkey removed",
+        session: Some(caller.credential),
+        metadata: json!({"passkey_id": row.id, "name": row.name}),
+        letter: Some((letters::PASSKEY_REMOVED, json!({"passkey": row.name}))),
+    };
+    security::record(tx, identity, origin, &incident)
+}
