@@ -88,8 +88,8 @@ pub(super) struct ReauthenticateResponse {
 /// [Authentication] Confirm the identity again
 ///
 /// Opens a short window in which the current session may change credentials, MFA and keys. With `method` `email` and no
-/// `code`, a code is mailed to the account's address and the answer is 202; send it with a second request. Wrong
-/// passwords and codes are 400: a 401 is about the access token.
+/// `code`, a code is mailed to the account's address and the answer is 202; send it with a second request. `webauthn`
+/// without `credential` answers 202 with the options for the browser in the same way. Wrong passwords and codes are 400: a 401 is about the access token.
 #[utoipa::path(
     post,
     path = "/v1/auth/reauthenticate",
@@ -130,9 +130,10 @@ pub(super) async fn reauthenticate(
             let code = code.unwrap_or_default();
             proofs::check_code(&area, &caller, &request, CodeKind::RecoveryCode, code).await?;
         }
-        (Confirmation::Webauthn, _) => {
-            return Err(Faults::one("method", "This account has no passkey.").into());
-        }
+        (Confirmation::Webauthn, _) => match &given.credential {
+            Some(shown) => proofs::check_passkey(&area, &caller, &request, shown).await?,
+            None => return ask_passkey(&area, caller).await,
+        },
     }
     let window = open_window(&area, &caller, &request, given.method).await?;
     Ok(Json(window).into_response())
@@ -148,8 +149,8 @@ impl Reauthenticate {
             Confirmation::Totp | Confirmation::RecoveryCode => {
                 faults.check("code", self.code.is_some(), required);
             }
-            Confirmation::Email => {}
-            Confirmation::Webauthn => faults.check("credential", self.credential.is_some(), required),
+            // Without a proof these two ask for one.
+            Confirmation::Email | Confirmation::Webauthn => {}
         }
         faults.into_result()
     }
@@ -161,6 +162,17 @@ async fn mail_code(area: &Area, caller: Caller) -> ApiResult<Response> {
     let challenge = store
         .write("mail_confirmation", move |tx| {
             mfa::mail_confirmation(tx, &identity, &caller)
+        })
+        .await?;
+    Ok((StatusCode::ACCEPTED, Json(challenge)).into_response())
+}
+
+async fn ask_passkey(area: &Area, caller: Caller) -> ApiResult<Response> {
+    let identity = area.identity.clone();
+    let store = identity.store().clone();
+    let challenge = store
+        .write("ask_passkey", move |tx| {
+            proofs::passkey_confirmation(tx, &identity, &caller)
         })
         .await?;
     Ok((StatusCode::ACCEPTED, Json(challenge)).into_response())

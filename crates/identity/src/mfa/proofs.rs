@@ -3,15 +3,22 @@
 use kernel::{
     access::Caller,
     audit::{AuditStatus, Changes, Event, Origin},
-    http::{ApiError, ApiResult, RequestFacts},
+    http::{ApiError, ApiResult, Faults, RequestFacts},
     store::{StoreError, Tx},
 };
 
-use super::{email, guesses, recovery, totp};
+use super::{
+    Factors,
+    api::{MfaChallenge, WebAuthnAssertion},
+    email, guesses, recovery, totp,
+};
 use crate::{
-    Identity, recent_login_only,
+    Identity,
+    auth::{MfaMethod, completion::MFA_LIFETIME},
+    recent_login_only,
     state::Area,
     users::{self, UserRow},
+    webauthn::second_factor,
 };
 
 /// What a request brings to prove that its sender is the account's user.
@@ -107,12 +114,71 @@ pub(crate) async fn check_code(
     kind: CodeKind,
     code: &str,
 ) -> ApiResult<()> {
+    let code = code.to_owned();
+    check(area, caller, request, move |tx, trial| trial.run(tx, kind, &code)).await
+}
+
+/// Checks what a passkey of the caller's has answered to [`passkey_confirmation`].
+///
+/// # Errors
+/// 400 if it is wrong; 429 after too many.
+pub(crate) async fn check_passkey(
+    area: &Area,
+    caller: &Caller,
+    request: &RequestFacts,
+    shown: &WebAuthnAssertion,
+) -> ApiResult<()> {
+    let shown = shown.clone();
+    check(area, caller, request, move |tx, trial| {
+        let challenge = shown.challenge_id.map(kernel::id::Id::cast);
+        second_factor::accept(
+            tx,
+            trial.identity,
+            trial.user.id,
+            None,
+            challenge,
+            &shown.credential,
+        )
+    })
+    .await
+}
+
+/// Asks a session's user for one of their passkeys.
+///
+/// # Errors
+/// 400 for an account without any.
+pub(crate) fn passkey_confirmation(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    caller: &Caller,
+) -> ApiResult<MfaChallenge> {
+    if Factors::of(tx.conn(), caller.user)?.webauthn == 0 {
+        return Err(Faults::one("method", "This account has no passkey.").into());
+    }
+    let (id, mut options) = second_factor::challenge(tx, identity, caller.user, None)?;
+    options["challenge_id"] = id.to_string().into();
+    Ok(MfaChallenge {
+        method: MfaMethod::Webauthn,
+        destination: None,
+        public_key: Some(options),
+        expires_in: MFA_LIFETIME.as_secs(),
+        resend_after: None,
+    })
+}
+
+/// Tries a proof in a transaction of its own. A wrong one is counted and recorded.
+async fn check(
+    area: &Area,
+    caller: &Caller,
+    request: &RequestFacts,
+    attempt: impl Fn(&mut Tx<'_>, &Trial<'_>) -> ApiResult<bool> + Send + 'static,
+) -> ApiResult<()> {
     let identity = area.identity.clone();
-    let (caller, code) = (caller.clone(), code.to_owned());
+    let caller = caller.clone();
     let origin = Origin::caller(&caller, request);
     let store = identity.store().clone();
     let is_right = store
-        .write("check_code", move |tx| {
+        .write("check_proof", move |tx| {
             let user = users::lock(tx, caller.user)?;
             let guesses = guesses::admit_session(tx, user.id)?;
             let trial = Trial {
@@ -121,7 +187,7 @@ pub(crate) async fn check_code(
                 caller: &caller,
                 user: &user,
             };
-            let is_right = trial.run(tx, kind, &code)?;
+            let is_right = attempt(tx, &trial)?;
             if !is_right {
                 guesses::count(tx, &identity, &origin, &user, guesses)?;
                 note_failure(tx, &origin, &user)?;

@@ -7,10 +7,10 @@ use diesel::{
 };
 use http::StatusCode;
 use kernel::{
-    access::{Authenticated, Caller},
+    access::{Authenticated, Caller, Credential},
     audit::Origin,
     http::{Answer, ApiError, ApiResult, Change, NoBody, PathId},
-    id::AnyId,
+    id::{AnyId, Id},
     store::{StoreError, Tx},
 };
 use serde_json::json;
@@ -54,7 +54,7 @@ pub(super) async fn delete_webauthn_credential(
             let user = users::lock(tx, by.user)?;
             let row = rows::find(tx.conn(), user.id, id)?.ok_or_else(ApiError::not_found)?;
             change.check_version(row.modified.micros())?;
-            remove(tx, &identity, &user, id)?;
+            remove(tx, &identity, &origin, by.credential, &user, id)?;
             tell(tx, &identity, &origin, &by, &user, &row)?;
             Ok(Answer::empty())
         })
@@ -62,7 +62,14 @@ pub(super) async fn delete_webauthn_credential(
 }
 
 /// Removes it, and what only made sense with it.
-fn remove(tx: &mut Tx<'_>, identity: &Identity, user: &UserRow, id: PasskeyId) -> ApiResult<()> {
+fn remove(
+    tx: &mut Tx<'_>,
+    identity: &Identity,
+    origin: &Origin,
+    session: Id<Credential>,
+    user: &UserRow,
+    id: PasskeyId,
+) -> ApiResult<()> {
     rows::delete(tx, id)?;
     let left = Factors::of(tx.conn(), user.id)?;
     if left.webauthn == 0 {
@@ -70,20 +77,13 @@ fn remove(tx: &mut Tx<'_>, identity: &Identity, user: &UserRow, id: PasskeyId) -
             let detail = "This is your last way to log in: set a password or add another passkey first.";
             return Err(ApiError::new(StatusCode::CONFLICT, "last_login_method", detail));
         }
-        if user.mfa_default == Some(MfaMethod::Webauthn) {
-            let default = left.methods().first().copied();
-            diesel::update(schema::users::table.find(user.id))
-                .set(schema::users::mfa_default.eq(default))
-                .execute(tx.conn())
-                .map_err(StoreError::from)?;
-        }
-    }
-    if !left.is_enabled() {
-        let codes = schema::recovery_codes::table.filter(schema::recovery_codes::user_id.eq(user.id));
-        diesel::delete(codes)
-            .execute(tx.conn())
-            .map_err(StoreError::from)?;
-        mfa::forget_trusted_devices(tx, user.id)?;
+        let change = mfa::changes::Change {
+            identity,
+            origin,
+            user,
+            session,
+        };
+        change.disabled(tx, MfaMethod::Webauthn)?;
     }
     Ok(touch(tx, user.id)?)
 }
