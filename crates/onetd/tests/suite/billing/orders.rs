@@ -20,7 +20,7 @@ on_both! {
         let order = shop.order(vec![shop.item(Cycle::Monthly, "10"), shop.item(Cycle::Annually, "19.99")]);
         let (billing, wanted, now) = (shop.billing.clone(), order.clone(), server.clock.now());
         let quoted = server.app.store()
-            .read("test", move |conn| Ok::<_, kernel::store::StoreError>(quote(conn, &billing, &wanted, now)?))
+            .read("test", move |conn| quote(conn, &billing, &wanted, now))
             .await.unwrap();
         assert_eq!((quoted.subtotal, quoted.tax_total, quoted.total), (amount("29.99"), amount("6"), amount("35.99")));
         assert_eq!((quoted.credit_applied, quoted.amount_due), (amount("35.99"), Amount::ZERO));
@@ -127,7 +127,7 @@ on_both! {
         let shop = Shop::open(&server);
         let ask = async |text: &str| {
             let (billing, order, now) = (shop.billing.clone(), shop.order(vec![shop.item(Cycle::Monthly, text)]), server.clock.now());
-            let read = server.app.store().read("test", move |conn| Ok::<_, kernel::store::StoreError>(quote(conn, &billing, &order, now)?));
+            let read = server.app.store().read("test", move |conn| quote(conn, &billing, &order, now));
             read.await.unwrap()
         };
         assert!(may_order(Role::Owner, &ask("10").await).is_ok());
