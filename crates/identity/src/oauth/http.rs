@@ -1,10 +1,13 @@
 //! Requests to identity providers: the one place that makes them.
 //!
-//! Their addresses come from operators, not from users, so they may lie in a private network. Still bounded in time
-//! and size, without redirects (a code or secret would follow them), and without what the environment says of proxies.
+//! Their addresses come from operators, not from users, so they may lie in a private network. That is why
+//! [`kernel::outbound`] is not used: to let it reach a provider inside, its `allowed_networks` would have to be opened,
+//! and with them the network to every address that a customer names. Still bounded in time and size, without redirects
+//! (a code or secret would follow them), and without what the environment says of proxies.
 
 use std::{sync::OnceLock, time::Duration};
 
+use kernel::outbound;
 use reqwest::redirect::Policy;
 
 /// Time for a whole request.
@@ -67,7 +70,7 @@ impl Http {
 }
 
 fn connect() -> Result<reqwest::Client, String> {
-    kernel::outbound::install_tls();
+    outbound::install_tls();
     reqwest::Client::builder()
         .timeout(TIME)
         .redirect(Policy::none())

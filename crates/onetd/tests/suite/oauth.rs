@@ -146,6 +146,31 @@ on_both! {
         assert_eq!(login["user"]["email"], "new@example.org");
     }
 
+    async fn who_only_claimed_an_address_loses_what_they_attached(server: Server, |config| {
+        double::add(config);
+        config.auth.email_verification = false;
+    }) {
+        let provider = double::of(&server, "double");
+        let client = server.anonymous();
+        // Somebody registers the address of another and waits, with a login of their own attached.
+        let claimed = json!({"email": "victim@example.org", "password": "Waiting-Here-1", "first_name": "M",
+            "last_name": "E", "accept_terms": true});
+        let opened = client.post("/v1/auth/register", &claimed).await.expect(201).body;
+        let waiting = server.client(text(&opened, "access"));
+        link(&server, &waiting, &provider, json!({"sub": "m"})).await.expect(201);
+        log_in(&server, &provider, json!({"sub": "m"})).await.expect(200);
+        // The one who reads the mailbox comes.
+        let asked = json!({"email": "victim@example.org", "method": "code"});
+        let asked = client.post("/v1/auth/passwordless/request", &asked).await.expect(202).body;
+        let mail = server.mail_to("victim@example.org").await;
+        let digits: Vec<&str> = mail.text.split(|c: char| !c.is_ascii_digit()).filter(|word| word.len() == 6).collect();
+        let shown = json!({"challenge_id": asked["challenge_id"], "code": digits[0]});
+        let login = client.post("/v1/auth/passwordless/verify", &shown).await.expect(200).body;
+        let victim = server.client(text(&login, "access"));
+        assert_eq!(victim.get(CONNECTIONS).await.expect(200).body, json!([]));
+        assert_eq!(log_in(&server, &provider, json!({"sub": "m"})).await.expect(403).body["code"], "email_not_verified");
+    }
+
     async fn a_second_factor_is_asked_for(server: Server, |config| { double::add(config); }) {
         let provider = double::of(&server, "double");
         let user = log_in(&server, &provider, ada()).await.expect(200).body["user"]["id"].as_str().unwrap().to_owned();
