@@ -1,5 +1,5 @@
 -- What onet wrote, as a keyed hash of the record that is made with it; empty where none was made. See
--- docs/decisions/0016-audit-chain.md.
+-- docs/decisions/0022-audit-chain.md.
 alter table audit_records add column seal text not null default '';
 
 -- The records of a chain (an organization's, or those of no organization: the nil UUID) in the order in which they were

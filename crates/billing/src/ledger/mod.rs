@@ -2,7 +2,7 @@
 //!
 //! Each entry moves an amount from one account to another, so that no entry can be out of balance by itself. [`post`]
 //! is the one place that writes entries; it keeps each account's balance in the same transaction. What the entries
-//! of each event are is in `docs/billing.md`; why it is built so, in `docs/decisions/0020-double-entry.md`.
+//! of each event are is in `docs/billing.md`; why it is built so, in `docs/decisions/0024-double-entry.md`.
 
 mod verify;
 

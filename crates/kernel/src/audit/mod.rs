@@ -2,7 +2,7 @@
 //!
 //! Records are sealed when they are written ([`seal`]) and put into a chain a moment later ([`sealer`]), so that
 //! [`verify`] finds out whether one was changed, removed, moved or slipped in. The reasons are in
-//! `docs/decisions/0016-audit-chain.md`.
+//! `docs/decisions/0022-audit-chain.md`.
 
 mod chain;
 mod keep;
