@@ -1,6 +1,9 @@
 //! Every answer of every test, held against the OpenAPI document of the server that gave it.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use jsonschema::Validator;
 use reqwest::Method;
@@ -22,25 +25,44 @@ pub struct Conformance {
 struct Operation {
     method: Method,
     segments: Vec<String>,
-    answers: HashMap<u16, Option<Validator>>,
+    answers: HashMap<u16, Option<Expected>>,
+}
+
+/// What an answer must look like; compiled when the first one comes, since a test meets few of the document's.
+#[derive(Debug)]
+struct Expected {
+    schema: Value,
+    components: Arc<Value>,
+    compiled: OnceLock<Validator>,
+}
+
+impl Expected {
+    fn validator(&self) -> &Validator {
+        self.compiled
+            .get_or_init(|| compile(&self.schema, &self.components))
+    }
 }
 
 impl Conformance {
-    /// Compiles the document's schemas.
+    /// Reads the document's operations.
     ///
     /// # Panics
-    /// If one of them is no schema.
+    /// If one of them has an unknown method.
     #[must_use]
     pub fn new(document: &Value) -> Self {
-        let components = lowered_node(&document["components"]);
+        let components = Arc::new(lowered_node(&document["components"]));
         let mut operations = Vec::new();
         for (path, item) in document["paths"].as_object().into_iter().flatten() {
             for (method, operation) in item.as_object().into_iter().flatten() {
                 let answers = operation["responses"].as_object().into_iter().flatten();
                 let answers = answers.filter_map(|(code, answer)| {
                     let schema = answer["content"]["application/json"].get("schema");
-                    let validator = schema.map(|schema| compile(schema, &components));
-                    Some((code.parse().ok()?, validator))
+                    let expected = schema.map(|schema| Expected {
+                        schema: lowered_node(schema),
+                        components: Arc::clone(&components),
+                        compiled: OnceLock::new(),
+                    });
+                    Some((code.parse().ok()?, expected))
                 });
                 operations.push(Operation {
                     method: method.to_uppercase().parse().expect("a method"),
@@ -78,20 +100,21 @@ impl Conformance {
             .iter()
             .find(|operation| operation.matches(method, &segments));
         let Some(operation) = operation else { return };
-        let Some(validator) = operation.answers.get(&answer.status) else {
+        let Some(expected) = operation.answers.get(&answer.status) else {
             assert!(
                 OF_THE_LAYERS.contains(&answer.status),
                 "a status that is not documented: {place}"
             );
             return;
         };
-        if let Some(validator) = validator
+        if let Some(expected) = expected
             && !answer
                 .header("content-type")
                 .starts_with("application/problem+json")
             && !answer.text.is_empty()
         {
-            let faults: Vec<String> = validator
+            let faults: Vec<String> = expected
+                .validator()
                 .iter_errors(&answer.body)
                 .map(|error| format!("{}: {error}", error.instance_path()))
                 .collect();
@@ -143,15 +166,37 @@ fn is_fault(value: &Value) -> bool {
 }
 
 fn compile(schema: &Value, components: &Value) -> Validator {
-    let mut schema = lowered_node(schema);
+    // Only what the schema leads to: compiling all of the document's schemas takes seconds.
+    let mut needed = Map::new();
+    gather(schema, &components["schemas"], &mut needed);
+    let mut schema = schema.clone();
     if let Some(schema) = schema.as_object_mut() {
-        schema.insert("components".to_owned(), components.clone());
+        schema.insert("components".to_owned(), json!({ "schemas": needed }));
     }
     jsonschema::options()
         .with_draft(jsonschema::Draft::Draft7)
         .should_validate_formats(true)
         .build(&schema)
         .expect("the document's schemas are schemas")
+}
+
+/// Puts the schemas that `node` refers to, and those that they refer to, into `needed`.
+fn gather(node: &Value, schemas: &Value, needed: &mut Map<String, Value>) {
+    match node {
+        Value::Array(items) => items.iter().for_each(|item| gather(item, schemas, needed)),
+        Value::Object(map) => {
+            let name = map.get("$ref").and_then(Value::as_str);
+            let name = name.and_then(|path| path.rsplit('/').next());
+            if let Some(name) = name
+                && !needed.contains_key(name)
+            {
+                needed.insert(name.to_owned(), schemas[name].clone());
+                gather(&schemas[name], schemas, needed);
+            }
+            map.values().for_each(|value| gather(value, schemas, needed));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// OpenAPI 3.0's dialect as JSON Schema: `nullable` is a type, and what only requests have is not asked of answers.

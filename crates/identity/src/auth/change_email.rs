@@ -22,6 +22,7 @@ use super::{
     api::{DetailMessage, User},
     challenges::{self, Attempt, NewChallenge, Purpose, gone},
     completion::Desk,
+    guard,
     proof_mail::{check_pause, with_token},
     refusals::{Public, Writing},
     verify_email::wrong_code,
@@ -304,9 +305,7 @@ pub(super) async fn confirm_email_change(
             confirm(tx, &desk, &wanted, caller)
         })
         .await?;
-    identity
-        .throttle()
-        .judge(&account, request.address, now, outcome.is_ok())?;
+    guard::judge(&identity, &account, &request, &outcome)?;
     outcome.map(Json)
 }
 

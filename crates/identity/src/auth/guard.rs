@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use kernel::http::{ApiResult, RequestFacts};
+use http::StatusCode;
+use kernel::http::{ApiError, ApiResult, RequestFacts};
 
 use super::{sessions, throttle};
 use crate::{Identity, mfa, users::find_by_email};
@@ -56,4 +57,28 @@ async fn is_known_place(
         })
         .await;
     Ok(known?)
+}
+
+/// Counts the outcome of a guess. A code whose time was over says nothing about whoever shows it: it is neither counted
+/// nor forgiven for.
+///
+/// # Errors
+/// 429 until the window of the throttle ends.
+pub(crate) fn judge<T>(
+    identity: &Identity,
+    account: &str,
+    request: &RequestFacts,
+    outcome: &Result<T, ApiError>,
+) -> ApiResult<()> {
+    let has_ended = outcome
+        .as_ref()
+        .is_err_and(|error| error.status() == StatusCode::GONE);
+    if has_ended && !account.is_empty() {
+        return Ok(());
+    }
+    let now = identity.clock().now();
+    identity
+        .throttle()
+        .judge(account, request.address, now, outcome.is_ok())
+        .map(drop)
 }

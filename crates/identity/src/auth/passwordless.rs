@@ -215,7 +215,6 @@ pub(super) async fn verify_passwordless_login(
 ) -> ApiResult<Json<LoginResponse>> {
     let body = change.body()?.clone();
     let proof = body.proof()?;
-    let now = identity.clock().now();
     let account = account(&identity, &proof).await?;
     guard::admit(
         &identity,
@@ -234,9 +233,7 @@ pub(super) async fn verify_passwordless_login(
             verify(tx, &desk, &body, &proof)
         })
         .await?;
-    identity
-        .throttle()
-        .judge(&account, request.address, now, outcome.is_ok())?;
+    guard::judge(&identity, &account, &request, &outcome)?;
     outcome.map(Json)
 }
 

@@ -101,7 +101,6 @@ pub(super) async fn verify_email(
     change: Change<VerifyEmail>,
 ) -> ApiResult<Json<LoginResponse>> {
     let proof = change.body()?.proof()?;
-    let now = identity.clock().now();
     let account = match &proof {
         Proof::Token(_) => String::new(),
         Proof::Code { email_key, .. } => email_key.clone(),
@@ -115,9 +114,7 @@ pub(super) async fn verify_email(
         .store()
         .write("verify_email", move |tx| verify(tx, &desk, &proof))
         .await?;
-    identity
-        .throttle()
-        .judge(&account, request.address, now, outcome.is_ok())?;
+    guard::judge(&identity, &account, &request, &outcome)?;
     outcome.map(Json)
 }
 

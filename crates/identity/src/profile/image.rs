@@ -201,13 +201,15 @@ mod tests {
 
     #[test]
     fn bombs_are_refused_before_they_are_unpacked() {
-        for (width, height) in [(60_000, 60_000), (8193, 1), (8000, 8000), (u32::MAX >> 1, 2)] {
+        for (width, height) in [(60_000, 60_000), (8193, 1), (8000, 8000)] {
             let error = make(&promise(width, height)).unwrap_err();
             assert!(
                 error.to_string().contains("too large"),
                 "{width}x{height}: {error}"
             );
         }
+        // A width that no decoder takes is refused before anybody looks at what it would cost.
+        assert!(make(&promise(u32::MAX >> 1, 2)).is_err());
         // The size is fine, the content is not there.
         let error = make(&promise(4000, 4000)).unwrap_err();
         assert!(error.to_string().contains("valid image"), "{error}");

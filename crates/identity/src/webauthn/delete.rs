@@ -1,10 +1,6 @@
 //! `delete_webauthn_credential`.
 
 use axum::{extract::State, response::Response};
-use diesel::{
-    ExpressionMethods, QueryDsl, RunQueryDsl,
-    dsl::{exists, select},
-};
 use http::StatusCode;
 use kernel::{
     access::{Authenticated, Caller, Credential},
@@ -18,10 +14,10 @@ use serde_json::json;
 use super::rows::{self, Passkey, PasskeyId};
 use crate::{
     Identity,
-    auth::{MfaMethod, refusals::WritingOne},
+    auth::{MfaMethod, Ways, refusals::WritingOne},
     letters,
     mfa::{self, Factors},
-    recent_login_only, schema,
+    recent_login_only,
     security::{self, Incident, SecurityEvent},
     state::Area,
     users::{self, UserRow, touch},
@@ -73,7 +69,7 @@ fn remove(
     rows::delete(tx, id)?;
     let left = Factors::of(tx.conn(), user.id)?;
     if left.webauthn == 0 {
-        if !can_log_in(tx, identity, user)? {
+        if !Ways::of(tx.conn(), identity, user)?.any() {
             let detail = "This is your last way to log in: set a password or add another passkey first.";
             return Err(ApiError::new(StatusCode::CONFLICT, "last_login_method", detail));
         }
@@ -86,16 +82,6 @@ fn remove(
         change.disabled(tx, MfaMethod::Webauthn)?;
     }
     Ok(touch(tx, user.id)?)
-}
-
-/// Whether there is a way in without any passkey.
-fn can_log_in(tx: &mut Tx<'_>, identity: &Identity, user: &UserRow) -> Result<bool, StoreError> {
-    let settings = identity.settings();
-    if !settings.passwordless.is_empty() || (settings.password_login && user.password_hash.is_some()) {
-        return Ok(true);
-    }
-    let connections = schema::oauth_connections::table.filter(schema::oauth_connections::user_id.eq(user.id));
-    Ok(select(exists(connections)).get_result(tx.conn())?)
 }
 
 fn tell(
