@@ -14,6 +14,8 @@ kernel::words! {
 
 kernel::words! {
     /// What an API key or project token may be used for. `…:write` includes `…:read`.
+    // `Scope` is the document's name for a scope with what it means.
+    #[schema(as = ScopeWord)]
     pub enum Scope {
         /// Organizations and their settings
         OrganizationsRead = "organizations:read",

@@ -193,6 +193,7 @@ pub enum Passwordless {
 #[expect(missing_docs, reason = "see onet.default.toml")]
 pub struct Tasks {
     pub workers: usize,
+    pub chores: bool,
     pub lease_seconds: u64,
     pub poll_ms: u64,
     pub retry_first_ms: u64,

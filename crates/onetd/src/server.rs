@@ -169,14 +169,16 @@ impl Workers {
         let (stop, stopped) = watch::channel(false);
         let mut running = onet.engine().start(&stopped);
         // Nodes that only serve requests leave the clocks to others, as they do with tasks.
-        if onet.app.config().tasks.workers > 0 {
+        if onet.app.config().tasks.chores && onet.app.config().tasks.workers > 0 {
             running.push(tokio::spawn(billing::clocks::run(
                 onet.billing.clone(),
                 stopped.clone(),
             )));
         }
         running.push(tokio::spawn(housekeeping(onet.clone(), stopped.clone())));
-        if let Some(key) = onet.app.store().seal_key() {
+        if onet.app.config().tasks.chores
+            && let Some(key) = onet.app.store().seal_key()
+        {
             running.push(tokio::spawn(audit::sealer::run(
                 onet.app.store().clone(),
                 key,
@@ -210,6 +212,8 @@ async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
     const PAUSE: Duration = Duration::from_secs(5);
     const ROUNDS_IN_HALF_A_MINUTE: u32 = 6;
     const ROUNDS_IN_AN_HOUR: u32 = 720;
+    let does_chores = onet.app.config().tasks.chores;
+    let is_time = |round: u32| does_chores && round.is_multiple_of(ROUNDS_IN_AN_HOUR);
     let mut round: u32 = 0;
     loop {
         app.tend_metrics();
@@ -218,28 +222,28 @@ async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
         {
             tracing::warn!(%error, "the signing keys could not be read again");
         }
-        if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
+        if is_time(round)
             && let Err(error) = http::forget_old_keys(app).await
         {
             tracing::warn!(%error, "old idempotency keys could not be forgotten");
         }
-        if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
+        if is_time(round)
             && let Err(error) = mail::forget_old(app).await
         {
             tracing::warn!(%error, "old mails could not be forgotten");
         }
-        if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
+        if is_time(round)
             && let Err(error) = identity::housekeeping(&onet.identity).await
         {
             tracing::warn!(%error, "accounts and proofs whose time is over are still there");
         }
-        if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
+        if is_time(round)
             && let Some(key) = onet.app.store().seal_key()
             && let Err(error) = audit::forget_old(&onet.app, key).await
         {
             tracing::warn!(%error, "old audit records could not be forgotten");
         }
-        if round.is_multiple_of(ROUNDS_IN_AN_HOUR)
+        if is_time(round)
             && let Err(error) = identity::organizations::purge(app).await
         {
             tracing::warn!(%error, "deleted organizations could not be emptied");

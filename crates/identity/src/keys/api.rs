@@ -43,7 +43,7 @@ pub(crate) struct Edits {
 pub(crate) struct Rotate {
     /// Time the old secret keeps working; 0 ends it at once.
     #[serde(default)]
-    #[schema(minimum = 0, maximum = 604_800, default = 0, required = false, value_type = kernel::openapi::Whole)]
+    #[schema(minimum = 0, maximum = 604_800, default = 0, required = false, value_type = isize)]
     pub(crate) grace_period_seconds: u64,
     /// When the new secret ends: as before if left out, never if null.
     #[serde(default, deserialize_with = "present")]

@@ -155,8 +155,8 @@ pub(crate) fn passkey_confirmation(
     if Factors::of(tx.conn(), caller.user)?.webauthn == 0 {
         return Err(Faults::one("method", "This account has no passkey.").into());
     }
-    let (id, mut options) = second_factor::challenge(tx, identity, caller.user, None)?;
-    options["challenge_id"] = id.to_string().into();
+    // The answer need not name the question: the one that was asked last counts.
+    let (_, options) = second_factor::challenge(tx, identity, caller.user, None)?;
     Ok(MfaChallenge {
         method: MfaMethod::Webauthn,
         destination: None,

@@ -656,10 +656,13 @@ on_both! {
         let path = "/v1/auth/reauthenticate";
         let renew = "/v1/auth/mfa/recovery-codes";
         let required = json!(["This field is required."]);
-        for (method, field) in [("password", "password"), ("totp", "code"), ("recovery_code", "code"), ("webauthn", "credential")] {
+        for (method, field) in [("password", "password"), ("totp", "code"), ("recovery_code", "code")] {
             let faults = owner.client.post(path, &json!({ "method": method })).await.expect(400).body;
             assert_eq!(faults, json!({ field: required }));
         }
+        // Without a proof a passkey is asked for, where there is one.
+        let faults = owner.client.post(path, &json!({ "method": "webauthn" })).await.expect(400).body;
+        assert_eq!(faults, json!({"method": ["This account has no passkey."]}));
         let refused = owner.client.post(path, &json!({"method": "password", "password": "Wrong-Guess-1"})).await.expect(400).body;
         assert_eq!(refused, json!({"password": ["This password is not correct."]}));
         for (method, code) in [("totp", owner.wrong_code()), ("recovery_code", "aaaaa-aaaaa".to_owned()), ("email", "123456".to_owned())] {

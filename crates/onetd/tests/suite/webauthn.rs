@@ -289,6 +289,18 @@ on_both! {
         verify(&other, &signed).await.expect(401);
     }
 
+    async fn a_passkey_confirms_who_one_is(server: Server) {
+        let client = server.owner_login().await;
+        let mut browser = Browser::new();
+        let known = register(&client, &mut browser, "Laptop").await;
+        let path = "/v1/auth/reauthenticate";
+        let asked = client.post(path, &json!({"method": "webauthn"})).await.expect(202).body;
+        let signed = browser.get(&asked["public_key"], &known.made, None);
+        let shown = json!({"method": "webauthn", "credential": {"credential": signed}});
+        assert_eq!(client.post(path, &shown).await.expect(200).body["expires_in"], 900);
+        client.post(path, &shown).await.expect(400);
+    }
+
     async fn nobody_learns_who_has_a_passkey(server: Server) {
         let client = server.owner_login().await;
         register(&client, &mut Browser::new(), "Laptop").await;
