@@ -50,7 +50,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
             description = "`csv` (the default) or `jsonl`"),
     ),
     responses(
-        (status = 200, body = String, content_type = "text/csv", description = "CSV file"),
+        (status = 200, description = "CSV file, or JSON lines",
+            content((String = "text/csv"), (String = "application/jsonl"))),
         (status = 400, description = "Invalid request parameters"),
         (status = 401, description = "Authentication credentials missing or invalid"),
         (status = 403, description = "Insufficient permissions"),

@@ -268,6 +268,7 @@ impl Body for EmailChangeConfirm {
     responses(
         (status = 200, body = User, description = "Address changed"),
         (status = 401, body = AuthError, description = "A code needs the login that asked for the change"),
+        (status = 403, body = AuthError, description = "Keys can't confirm a change"),
         (status = 409, body = AuthError, description = "Conflicts with the current state"),
         (status = 410, body = AuthError, description = "Link or code expired"),
         Public,

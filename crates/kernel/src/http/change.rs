@@ -189,6 +189,7 @@ async fn read_body(body: axum::body::Body, headers: &HeaderMap, app: &App, limit
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
+        discard(body).await;
         return Err(too_large());
     }
     let whole = Limited::new(body, limit).collect();
@@ -204,6 +205,23 @@ async fn read_body(body: axum::body::Body, headers: &HeaderMap, app: &App, limit
             )
         }
     }
+}
+
+/// Lets a client send what it has begun to send, for a short while: one that is cut off would see a broken connection
+/// and not the answer (RFC 9112, section 9.6).
+async fn discard(mut body: axum::body::Body) {
+    const MOST_BYTES: usize = 16 * 1024 * 1024;
+    const LONGEST: Duration = Duration::from_secs(2);
+    let read = async {
+        let mut seen = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            seen += frame.data_ref().map_or(0, Bytes::len);
+            if seen > MOST_BYTES {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LONGEST, read).await;
 }
 
 fn check_body<T: Body>(bytes: &[u8], headers: &HeaderMap) -> ApiResult<T> {

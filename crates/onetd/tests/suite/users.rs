@@ -45,7 +45,7 @@ impl Scene {
 
     async fn log_in(&self) -> Result<String, u16> {
         let body = json!({"email": self.facts["email"], "password": self.facts["password"]});
-        let sent = reqwest::Client::new()
+        let sent = http()
             .post(self.url("/v1/auth/login"))
             .json(&body)
             .send()
@@ -60,7 +60,7 @@ impl Scene {
     }
 
     async fn me(&self, bearer: &str) -> u16 {
-        let sent = reqwest::Client::new()
+        let sent = http()
             .get(self.url("/v1/auth/me"))
             .bearer_auth(bearer)
             .send()
@@ -220,11 +220,17 @@ async fn signing_keys_are_rotated_while_a_server_runs() {
     let Scene { program, server, .. } = &scene;
     assert!(server.answers());
     let second = program.serve();
-    let sent = reqwest::Client::new()
+    let sent = http()
         .get(format!("http://{}/v1/auth/me", second.address))
         .bearer_auth(&access)
         .send()
         .await
         .unwrap();
     assert_eq!(sent.status(), 401);
+}
+
+/// A client beside those of the harness.
+fn http() -> reqwest::Client {
+    kernel::outbound::install_tls();
+    reqwest::Client::new()
 }
