@@ -133,6 +133,19 @@ impl Billing {
     }
 }
 
+/// Locks an organization's account in a transaction that will move its money and change resources of its own: the
+/// account comes first, everywhere, so that no two transactions wait for each other.
+///
+/// # Errors
+/// The database refused.
+pub fn lock_account(
+    tx: &mut kernel::store::Tx<'_>,
+    billing: &Billing,
+    organization: kernel::id::Id<kernel::access::Organization>,
+) -> Result<(), StoreError> {
+    accounts::lock_account(tx, organization, &billing.settings().currency).map(drop)
+}
+
 /// A fault of ours: something that should never be is in the database, or was asked of billing. Nothing of the
 /// transaction is kept.
 pub(crate) fn broken(text: String) -> StoreError {

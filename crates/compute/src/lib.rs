@@ -3,29 +3,44 @@
 //! A folder a noun: [`catalogue`] (what can be bought: sizes, locations, images, add-ons), [`vpcs`], [`instances`],
 //! [`tasks`] (the work on them), and the drivers of the outside world: [`network`].
 
+pub mod addons;
+pub mod addresses;
 pub mod catalogue;
 mod counter;
+pub mod hosts;
+pub mod images;
 pub mod instances;
+pub mod machines;
 pub mod network;
+mod orders;
+mod product;
 mod resources;
 pub mod schema;
+pub mod ssh_keys;
 pub mod tasks;
 pub mod vpcs;
 
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use billing::Billing;
 use kernel::{App, access::Declared};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::{counter::Counter, resources::Resources};
-use crate::{catalogue::Catalogues, network::NetworkDriver};
+use crate::{
+    catalogue::Catalogues,
+    hosts::Hosts,
+    network::{MachineInterfaces, NetworkDriver},
+};
 
 /// What the area's handlers share.
 #[derive(Clone, Debug)]
 pub struct Compute {
     app: App,
     catalogues: Catalogues,
+    billing: Billing,
+    hosts: Hosts,
 }
 
 impl FromRef<Compute> for App {
@@ -36,11 +51,20 @@ impl FromRef<Compute> for App {
 
 impl Compute {
     /// The area on these shared parts.
-    pub fn new(app: App) -> Self {
+    pub fn new(app: App, billing: Billing) -> Self {
+        billing.register(Arc::new(product::Instances));
+        billing.register(Arc::new(addons::Addons::new(&billing)));
         Self {
             app,
             catalogues: Catalogues::default(),
+            billing,
+            hosts: Hosts::default(),
         }
+    }
+
+    /// The hosts that this node runs machines on.
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
     }
 
     /// All operations of the area.
@@ -59,7 +83,10 @@ impl Compute {
     }
 
     /// The kinds of tasks that the area's operations enqueue, on these drivers.
-    pub fn kinds(&self, network: &Arc<dyn NetworkDriver>) -> Vec<Arc<dyn kernel::tasks::Kind>> {
-        vec![Arc::new(instances::steps::AttachVpc::new(network))]
+    pub fn kinds(&self) -> Vec<Arc<dyn kernel::tasks::Kind>> {
+        let network: Arc<dyn NetworkDriver> = Arc::new(MachineInterfaces::new(&self.hosts));
+        let mut kinds = machines::kinds::all(&self.hosts, &self.billing);
+        kinds.push(Arc::new(instances::steps::AttachVpc::new(&network)));
+        kinds
     }
 }

@@ -274,8 +274,95 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    hosts (id) {
+        id -> Uuid,
+        name -> Text,
+        location_id -> Uuid,
+        cpus -> BigInt,
+        memory_mb -> BigInt,
+        disk_gb -> BigInt,
+        cpus_taken -> BigInt,
+        memory_mb_taken -> BigInt,
+        disk_gb_taken -> BigInt,
+        is_in_maintenance -> Bool,
+        last_seen_at -> Nullable<Moment>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    machines (instance_id) {
+        instance_id -> Uuid,
+        host_id -> Uuid,
+        cpus -> BigInt,
+        memory_mb -> BigInt,
+        disk_gb -> BigInt,
+        power -> Text,
+        is_protected -> Bool,
+        rescue_image_id -> Nullable<Uuid>,
+        password -> Nullable<Text>,
+        user_data -> Nullable<Text>,
+        seed_id -> Uuid,
+        interface_id -> Uuid,
+        mac_address -> Text,
+        private_interface_id -> Uuid,
+        private_mac_address -> Text,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    image_files (image_id) {
+        image_id -> Uuid,
+        digest -> Nullable<Text>,
+        size_bytes -> BigInt,
+        virtual_size_bytes -> BigInt,
+        source_url -> Nullable<Text>,
+        expected_checksum -> Nullable<Text>,
+        status -> Text,
+        error -> Nullable<Text>,
+        progress -> BigInt,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    instance_addons (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        instance_id -> Uuid,
+        addon_id -> Uuid,
+        status -> Text,
+        billing_cycle -> Text,
+        price -> BigInt,
+        activated_at -> Nullable<Moment>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     instances,
+    hosts,
+    machines,
+    network_attachments,
     vpcs,
     instance_states,
     instance_tags,

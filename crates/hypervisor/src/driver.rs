@@ -138,6 +138,12 @@ pub trait Hypervisor: Debug + Send + Sync {
     /// Final when all ports are taken, or when another interface has this id or address.
     async fn attach_interface(&self, vm: VmId, interface: &Interface) -> Result<()>;
 
+    /// Makes a bridge that leads nowhere but to the machines on it, unless it is there: a private network.
+    ///
+    /// # Errors
+    /// Final when its name is none that the host takes.
+    async fn ensure_bridge(&self, bridge: &str) -> Result<()>;
+
     /// Unplugs an interface; of a running machine, once its system has let it go.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Settings: the defaults of `onet.default.toml`, then a file, then the environment (`ONET_SECTION__KEY`).
 
+mod compute;
 mod oauth;
 
 use std::{
@@ -15,7 +16,10 @@ use figment::{
 };
 use serde::Deserialize;
 
-pub use self::oauth::{OauthKind, OauthProvider};
+pub use self::{
+    compute::{Compute, HypervisorKind, MachineNetwork},
+    oauth::{OauthKind, OauthProvider},
+};
 
 /// The reference for operators, and the one place of every default.
 pub const DEFAULTS: &str = include_str!("../../../onet.default.toml");
@@ -40,6 +44,7 @@ pub struct Config {
     pub mail: Mail,
     pub organizations: Organizations,
     pub billing: Billing,
+    pub compute: Compute,
     /// Folder of the database, the key file and whatever else this node keeps. From `--data-dir`.
     #[serde(skip)]
     pub data_dir: PathBuf,
@@ -553,6 +558,9 @@ impl Config {
             billing.invoice_prefix != billing.credit_note_prefix,
             "must differ from credit_note_prefix",
         )?;
+        if let Some((name, fault)) = self.compute.fault() {
+            return word(name, false, fault);
+        }
         let secret = self.auth.secret.expose();
         if !secret.is_empty() {
             at_least("auth.secret (its length)", secret.len() as u64, 32)?;

@@ -6,15 +6,16 @@ use billing::{
     Billing,
     payments::{PaymentDriver, Sandbox},
 };
-use compute::{
-    Compute,
-    network::{NetworkDriver, RecordingNetwork},
+use compute::Compute;
+use hypervisor::{
+    Hypervisor,
+    qemu::{Acceleration, Qemu, QemuSettings},
 };
 use identity::Identity;
 use kernel::{
     App,
     audit::{self, SealKey},
-    config::{Config, MailTransport},
+    config::{Config, HypervisorKind, MailTransport},
     http::{self, Areas},
     mail::{self, Mailer, SendMail},
     secrets::MasterSecret,
@@ -35,8 +36,8 @@ pub struct Onet {
     pub identity: Identity,
     /// What is sold and how it is paid; areas register their products with it.
     pub billing: Billing,
-    compute: Compute,
-    network: Arc<dyn NetworkDriver>,
+    /// Instances and what belongs to them.
+    pub compute: Compute,
 }
 
 impl std::fmt::Debug for Onet {
@@ -82,13 +83,12 @@ impl Onet {
         let app = App::new(config, store, clock, access, master.sealer(), mailer);
         let drivers = payment_drivers(&app.config().billing)?;
         let billing = Billing::new(app.clone(), drivers);
-        let compute = Compute::new(app.clone());
+        let compute = Compute::new(app.clone(), billing.clone());
         Ok(Self {
             app,
             identity,
             billing,
             compute,
-            network: Arc::new(RecordingNetwork),
         })
     }
 
@@ -116,11 +116,20 @@ impl Onet {
 
     /// The task engine, with the kinds of all areas.
     pub fn engine(&self) -> Engine {
-        let mut kinds = self.compute.kinds(&self.network);
+        let mut kinds = self.compute.kinds();
         kinds.push(Arc::new(SendMail::default()));
         kinds.extend(identity::kinds(&self.identity));
         kinds.extend(self.billing.kinds());
         Engine::new(self.app.clone(), kinds)
+    }
+
+    /// Makes a host known that `driver` drives, as this node's. `false` while there is no location for it.
+    ///
+    /// # Errors
+    /// What is missing on the host, for the log.
+    pub async fn enlist(&self, driver: Arc<dyn Hypervisor>) -> Result<bool, String> {
+        let enlisted = compute::hosts::enlist(&self.app, self.compute.hosts(), driver).await?;
+        Ok(enlisted.is_some())
     }
 
     /// Serves requests on `listener`, and runs tasks, until `stop` is ready; then ends in peace.
@@ -149,6 +158,49 @@ impl Onet {
     }
 }
 
+/// Makes this machine known as a host, as soon as QEMU is there and there is a location that it is in.
+async fn enlist_qemu(onet: Onet, mut stop: watch::Receiver<bool>) {
+    const PAUSE: Duration = Duration::from_secs(30);
+    let mut told = false;
+    loop {
+        let enlisted = match Qemu::open(qemu_settings(onet.app.config())).await {
+            Ok(qemu) => onet.enlist(Arc::new(qemu)).await,
+            Err(error) => Err(error.to_string()),
+        };
+        match enlisted {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) if !told => {
+                let advice = "install QEMU, or set compute.hypervisor to \"none\"";
+                tracing::warn!(error, advice, "this host runs no machines");
+                told = true;
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+fn qemu_settings(config: &Config) -> QemuSettings {
+    let settings = &config.compute;
+    let told = |text: &String| (!text.is_empty()).then(|| text.clone());
+    QemuSettings {
+        program: settings.qemu_program.clone(),
+        acceleration: if settings.qemu_acceleration {
+            Acceleration::Auto
+        } else {
+            Acceleration::Software
+        },
+        network_namespace: told(&settings.network_namespace),
+        run_as: told(&settings.qemu_run_as),
+        control_group: told(&settings.qemu_control_group).map(Into::into),
+        ..QemuSettings::new(config.data_dir.join("machines"))
+    }
+}
+
 /// The drivers that payment methods can be stored with.
 fn payment_drivers(settings: &kernel::config::Billing) -> Result<Vec<Arc<dyn PaymentDriver>>, String> {
     match settings.payment_driver.as_str() {
@@ -174,6 +226,9 @@ impl Workers {
                 onet.billing.clone(),
                 stopped.clone(),
             )));
+        }
+        if onet.app.config().compute.hypervisor == HypervisorKind::Qemu {
+            running.push(tokio::spawn(enlist_qemu(onet.clone(), stopped.clone())));
         }
         running.push(tokio::spawn(housekeeping(onet.clone(), stopped.clone())));
         if onet.app.config().tasks.chores

@@ -6,7 +6,7 @@ use diesel::{Connection, connection::SimpleConnection, pg::PgConnection};
 use kernel::{
     App,
     access::{Role, UserId},
-    config::{MailTransport, Secret},
+    config::{HypervisorKind, MailTransport, Secret},
     mail::mailbox::{self, ReceivedMail},
     time::Clock,
 };
@@ -78,6 +78,8 @@ pub fn settings(folder: &Path) -> Config {
     config.store.postgres_connections = 6;
     config.mail.transport = MailTransport::Mailbox;
     config.log.level = "off".to_owned();
+    // Tests that need a host bring their own.
+    config.compute.hypervisor = HypervisorKind::None;
     config
 }
 

@@ -1,12 +1,14 @@
 //! The driver of virtual networks: puts an instance's interface into a VPC, or takes it out.
 
+mod machines;
 mod recording;
 
 use std::{future::Future, pin::Pin};
 
 use kernel::{App, id::Id, store::StoreError};
 
-pub use self::recording::RecordingNetwork;
+pub(crate) use self::recording::plan_attachment;
+pub use self::{machines::MachineInterfaces, recording::RecordingNetwork};
 use crate::{instances::api::InstanceKind, vpcs::api::VpcKind};
 
 /// Why a network could not be changed.
@@ -20,6 +22,12 @@ impl std::fmt::Display for NetworkError {
 }
 
 impl std::error::Error for NetworkError {}
+
+impl From<kernel::tasks::StepError> for NetworkError {
+    fn from(error: kernel::tasks::StepError) -> Self {
+        Self(error.detail)
+    }
+}
 
 impl From<StoreError> for NetworkError {
     fn from(error: StoreError) -> Self {

@@ -4,10 +4,23 @@
 //! already. An installation must not take it for isolation between tenants.
 
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
-use kernel::{App, id::Id, store::StoreError};
+use kernel::{App, id::Id, store::{StoreError, Tx}};
 
 use super::{Changed, NetworkDriver};
 use crate::{instances::api::InstanceKind, schema::network_attachments, vpcs::api::VpcKind};
+
+/// Writes down the VPC that an instance's interface will be in when its machine is made.
+pub(crate) fn plan_attachment(tx: &mut Tx<'_>, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Result<(), StoreError> {
+    let row = (
+        network_attachments::instance_id.eq(instance),
+        network_attachments::vpc_id.eq(vpc),
+        network_attachments::attached_at.eq(tx.now()),
+    );
+    diesel::insert_into(network_attachments::table)
+        .values(row)
+        .execute(tx.conn())?;
+    Ok(())
+}
 
 /// Records attachments in the table `network_attachments`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -145,6 +145,44 @@ pub(crate) async fn get_instance_task(
         .await
 }
 
+/// One task of a project's instances, as the API shows it.
+pub(crate) fn find(conn: &mut Conn, project: Id<Project>, id: Id<Task>) -> Result<Option<InstanceTask>, StoreError> {
+    let rows: Vec<TaskRow> = of_project(project)
+        .filter(tasks::id.eq(id))
+        .select(TaskRow::as_select())
+        .load(conn)?;
+    Ok(shown(conn, rows)?.pop())
+}
+
+/// The newest task of an instance, if there is one.
+pub(crate) fn newest_of(
+    conn: &mut Conn,
+    project: Id<Project>,
+    instance: Id<InstanceKind>,
+) -> Result<Option<InstanceTask>, StoreError> {
+    let rows: Vec<TaskRow> = of_project(project)
+        .filter(tasks::resource_id.eq(instance.cast::<Any>()))
+        .order((tasks::created.desc(), tasks::id.desc()))
+        .limit(1)
+        .select(TaskRow::as_select())
+        .load(conn)?;
+    Ok(shown(conn, rows)?.pop())
+}
+
+/// Whether a task of an instance waits or runs.
+pub(crate) fn has_unfinished(
+    conn: &mut Conn,
+    project: Id<Project>,
+    instance: Id<InstanceKind>,
+) -> Result<bool, StoreError> {
+    let waiting: i64 = of_project(project)
+        .filter(tasks::resource_id.eq(instance.cast::<Any>()))
+        .filter(tasks::status.eq_any([TaskStatus::Pending, TaskStatus::Running]))
+        .count()
+        .get_result(conn)?;
+    Ok(waiting > 0)
+}
+
 /// Rows with the names of their instances and users: two queries.
 fn shown(conn: &mut Conn, rows: Vec<TaskRow>) -> Result<Vec<InstanceTask>, StoreError> {
     let ids: Vec<Id<InstanceKind>> = rows.iter().map(|row| row.resource_id.cast()).collect();

@@ -5,6 +5,8 @@ mod list;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(crate) use self::list::{find, has_unfinished, newest_of};
+
 use crate::Compute;
 
 pub(crate) fn routes() -> OpenApiRouter<Compute> {

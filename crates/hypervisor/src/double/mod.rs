@@ -456,6 +456,10 @@ impl Hypervisor for Double {
         .await
     }
 
+    async fn ensure_bridge(&self, _bridge: &str) -> Result<()> {
+        self.call("ensure_bridge", None, |_| Ok(())).await
+    }
+
     async fn detach_interface(&self, vm: VmId, interface: InterfaceId) -> Result<()> {
         self.call("detach_interface", Some(vm), |host| {
             match host.machines.get_mut(&vm) {

@@ -275,6 +275,10 @@ impl Hypervisor for Qemu {
         self.plug_in(vm, interface).await
     }
 
+    async fn ensure_bridge(&self, bridge: &str) -> Result<()> {
+        self.host.network.ensure_bridge(bridge).await
+    }
+
     async fn detach_interface(&self, vm: VmId, interface: InterfaceId) -> Result<()> {
         self.plug_out(vm, interface).await
     }

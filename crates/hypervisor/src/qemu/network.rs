@@ -114,6 +114,20 @@ impl HostNetwork {
             .map(drop)
     }
 
+    /// Makes a bridge that leads nowhere, unless it is there.
+    pub(super) async fn ensure_bridge(&self, bridge: &str) -> Result<()> {
+        check_name(bridge)?;
+        if !self.links().await?.iter().any(|link| link.ifname == bridge) {
+            self.programs
+                .run("ip", &["link", "add", "name", bridge, "type", "bridge"])
+                .await?;
+        }
+        self.programs
+            .run("ip", &["link", "set", "dev", bridge, "up"])
+            .await
+            .map(drop)
+    }
+
     /// Removes tap and rules.
     pub(super) async fn unplug(&self, interface: &Interface) -> Result<()> {
         match interface.connection {

@@ -25,7 +25,7 @@ pub use self::{
     answer::{Answer, Versioned},
     change::NoBody,
     change::{Body, Change},
-    error::{ApiError, ApiResult, Faults, NON_FIELD, Refusals},
+    error::{ApiError, ApiResult, Faults, NON_FIELD, Refusals, WriteRefusals},
     facts::{PathId, Request, RequestFacts},
     idempotency::{RunningKeys, forget_old_keys},
     page::{Page, PageOf},

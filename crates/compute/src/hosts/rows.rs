@@ -1,0 +1,71 @@
+//! The table of hosts.
+
+use diesel::{ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable, SelectableHelper};
+use kernel::{
+    id::Id,
+    store::{Conn, StoreError, Tx},
+    time::Time,
+};
+
+use crate::{catalogue::api::Location, schema::hosts};
+
+/// Names the ids of hosts.
+#[derive(Debug)]
+pub enum Host {}
+
+/// A row of `hosts`.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = hosts)]
+#[expect(missing_docs, reason = "the migrations document columns")]
+pub struct HostRow {
+    pub id: Id<Host>,
+    pub name: String,
+    pub location_id: Id<Location>,
+    pub cpus: i64,
+    pub memory_mb: i64,
+    pub disk_gb: i64,
+    pub cpus_taken: i64,
+    pub memory_mb_taken: i64,
+    pub disk_gb_taken: i64,
+    pub is_in_maintenance: bool,
+    pub last_seen_at: Option<Time>,
+    pub created: Time,
+    pub modified: Time,
+}
+
+/// All hosts, by name. There are as many as operators have set up.
+///
+/// # Errors
+/// The database refused.
+pub fn list(conn: &mut Conn) -> Result<Vec<HostRow>, StoreError> {
+    Ok(hosts::table
+        .order(hosts::name)
+        .select(HostRow::as_select())
+        .load(conn)?)
+}
+
+/// The host of this name.
+///
+/// # Errors
+/// The database refused.
+pub fn find_named(conn: &mut Conn, name: &str) -> Result<Option<HostRow>, StoreError> {
+    Ok(hosts::table
+        .filter(hosts::name.eq(name))
+        .select(HostRow::as_select())
+        .first(conn)
+        .optional()?)
+}
+
+/// Says whether a host takes new machines. `false`: there is no such host.
+///
+/// # Errors
+/// The database refused.
+pub fn set_maintenance(tx: &mut Tx<'_>, id: Id<Host>, is_in_maintenance: bool) -> Result<bool, StoreError> {
+    let changed = diesel::update(hosts::table.find(id))
+        .set((
+            hosts::is_in_maintenance.eq(is_in_maintenance),
+            hosts::modified.eq(tx.now()),
+        ))
+        .execute(tx.conn())?;
+    Ok(changed == 1)
+}

@@ -1,0 +1,2 @@
+//! Images.
+pub mod rows;

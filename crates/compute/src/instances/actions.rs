@@ -1,0 +1,141 @@
+//! What all actions on an instance's machine share: finding and locking it, what its state allows, its audit record, its
+//! task. An action is one transaction: [`Action::begin`], the action's own checks and writes, [`Action::audit`],
+//! [`Action::enqueue`].
+
+use kernel::{
+    access::{Permission, ProjectScope},
+    audit::{AuditStatus, Changes, Event, Origin},
+    http::{Answer, ApiError, ApiResult},
+    id::Id,
+    store::{StoreError, Tx},
+};
+use serde_json::Value;
+
+use super::{
+    api::{InstanceKind, InstanceStatus},
+    rows::{self, InstanceRow, StateRow},
+};
+use crate::{
+    machines::{MachineRow, kinds, rows as machines},
+    tasks::{self, api::InstanceTask},
+};
+
+/// The description of a 202 in the document.
+pub(crate) const ACCEPTED: &str =
+    "Accepted. The task that carries out the action is returned; poll it, or list the tasks of the instance.";
+/// The description of a 409 in the document.
+pub(crate) const CONFLICT: &str = "The instance is in a state, or has a running task, that forbids this action";
+
+/// An instance under an action, locked.
+pub(crate) struct Action<'a, P> {
+    scope: &'a ProjectScope<P>,
+    /// The instance.
+    pub(crate) row: InstanceRow,
+    /// What was last seen of its machine.
+    pub(crate) state: Option<StateRow>,
+    machine: Option<MachineRow>,
+}
+
+impl<'a, P: Permission> Action<'a, P> {
+    /// Finds and locks the instance.
+    ///
+    /// # Errors
+    /// 404.
+    pub(crate) fn begin(tx: &mut Tx<'_>, scope: &'a ProjectScope<P>, id: Id<InstanceKind>) -> ApiResult<Self> {
+        let (row, _, state) = rows::find_locked(tx, scope.project, id)?.ok_or_else(ApiError::not_found)?;
+        let machine = machines::find(tx.conn(), id)?;
+        Ok(Self {
+            scope,
+            row,
+            state,
+            machine,
+        })
+    }
+
+    /// The machine.
+    ///
+    /// # Errors
+    /// 409: nothing runs for the instance.
+    pub(crate) fn machine(&self) -> ApiResult<&MachineRow> {
+        self.machine
+            .as_ref()
+            .ok_or_else(|| ApiError::conflict("This instance has no machine on a host: there is nothing to act on."))
+    }
+
+    /// A copy of the machine to change and save.
+    ///
+    /// # Errors
+    /// 409: nothing runs for the instance.
+    pub(crate) fn machine_to_change(&self) -> ApiResult<MachineRow> {
+        self.machine().cloned()
+    }
+
+    /// Refuses actions on what is not there yet, not paid, or not there any more.
+    ///
+    /// # Errors
+    /// 403 while it is suspended; 409 otherwise.
+    pub(crate) fn must_be_active(&self) -> ApiResult<()> {
+        match self.row.status {
+            InstanceStatus::Active => self.machine().map(drop),
+            InstanceStatus::Suspended => Err(ApiError::new(
+                http::StatusCode::FORBIDDEN,
+                "permission_denied",
+                "The instance is suspended for an unpaid invoice: pay it first.",
+            )),
+            status => Err(ApiError::conflict(format!(
+                "The instance is {}; it must be active for this.",
+                status.as_str()
+            ))),
+        }
+    }
+
+    /// Writes the action's audit record.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub(crate) fn audit(
+        &self,
+        tx: &mut Tx<'_>,
+        action: &'static str,
+        description: String,
+        changes: Changes,
+    ) -> Result<(), StoreError> {
+        let event = Event {
+            action,
+            resource_type: "instance",
+            resource_id: self.row.id.cast(),
+            resource_name: self.row.name.clone(),
+            description,
+            changes,
+            status: AuditStatus::Success,
+        };
+        let origin = Origin::caller(&self.scope.caller, &self.scope.request);
+        tx.audit(
+            &origin,
+            Some(self.row.organization_id),
+            Some(self.row.project_id),
+            &event,
+        )
+    }
+
+    /// Enqueues the action's task, and answers it.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub(crate) fn enqueue(
+        &mut self,
+        tx: &mut Tx<'_>,
+        kind: &'static str,
+        parameters: Value,
+    ) -> ApiResult<Answer<InstanceTask>> {
+        let mut wanted = kinds::task(kind, &self.row, Some((self.scope.caller.user, self.scope.request.id)));
+        wanted.parameters = parameters;
+        let id = tx.enqueue(&wanted)?;
+        let task = tasks::find(tx.conn(), self.scope.project, id)?.ok_or_else(ApiError::not_found)?;
+        let path = format!(
+            "/v1/organizations/{}/projects/{}/compute/tasks/{id}",
+            self.scope.organization, self.scope.project
+        );
+        Ok(Answer::accepted(task, path))
+    }
+}

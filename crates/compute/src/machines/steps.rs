@@ -1,0 +1,209 @@
+//! The steps of machines' tasks: each one call of the driver, which makes its effect true or finds it true.
+
+use std::{sync::Arc, time::Duration};
+
+use hypervisor::{Hypervisor, HypervisorError, RequestId, Shutdown, VmId};
+use kernel::{
+    id::Id,
+    store::{Conn, StoreError},
+    tasks::{Done, Step, StepError, Work},
+};
+
+use super::{
+    Power,
+    facts::{self, Facts},
+    plan, rows, state,
+};
+use crate::{hosts::Hosts, instances::api::InstanceKind};
+
+/// What is done with the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Makes its root disk out of the image. Undone by deleting everything: only creation has it.
+    PrepareDisk,
+    /// Says what it is.
+    Define,
+    /// Sets what cloud-init reads at its next start.
+    SetSeed,
+    /// Switches it on.
+    Start,
+    /// Switches it on if it should run.
+    StartIfWanted,
+    /// Pulls the plug.
+    Stop,
+    /// Asks its system to end, and fails if that does not.
+    Shutdown,
+    /// Asks its system to end, and pulls the plug if that does not: before what needs it off. Undone by
+    /// [`Act::StartIfWanted`].
+    SwitchOff,
+    /// Ends and starts its system.
+    Reboot,
+    /// Presses the reset button.
+    Reset,
+    /// Changes processors, memory and disk.
+    Resize,
+    /// Replaces its root disk by a new one.
+    Reinstall,
+    /// Boots the rescue system from its next start on, or its own disk, as is written.
+    ChooseBoot,
+    /// Writes down what the host says of it, so that the answer to "does it run" does not wait for the next round.
+    Look,
+    /// Deletes all that it has on the host.
+    Destroy,
+}
+
+/// A step on a host.
+#[derive(Debug)]
+pub struct MachineStep {
+    act: Act,
+    hosts: Hosts,
+}
+
+/// How long a system may take to end. Windows installs its updates then.
+const SHUTDOWN: Duration = Duration::from_secs(90);
+/// The same where the plug is pulled afterwards.
+const SWITCH_OFF: Duration = Duration::from_secs(30);
+
+/// The steps of a task, in order.
+pub fn steps(hosts: &Hosts, acts: &[Act]) -> Vec<Arc<dyn Step>> {
+    let step = |act: &Act| {
+        Arc::new(MachineStep {
+            act: *act,
+            hosts: hosts.clone(),
+        }) as Arc<dyn Step>
+    };
+    acts.iter().map(step).collect()
+}
+
+/// What a driver's failure means for a task.
+pub(crate) fn failed(error: HypervisorError) -> StepError {
+    let public = error.public().to_owned();
+    if error.is_passing() {
+        StepError::passing(public, error)
+    } else {
+        StepError::fatal(public, error)
+    }
+}
+
+/// Reads what is written of the task's machine.
+pub(crate) async fn read(work: &Work) -> Result<Option<Facts>, StepError> {
+    let id: Id<InstanceKind> = work.resource.cast();
+    let found = work
+        .app
+        .store()
+        .read("machine_facts", move |conn: &mut Conn| facts::find(conn, id));
+    found.await.map_err(|error: StoreError| error.into())
+}
+
+impl Step for MachineStep {
+    fn name(&self) -> &'static str {
+        match self.act {
+            Act::PrepareDisk => "prepare_disk",
+            Act::Define => "define",
+            Act::SetSeed => "set_seed",
+            Act::Start => "start",
+            Act::StartIfWanted => "start_if_wanted",
+            Act::Stop => "stop",
+            Act::Shutdown => "shutdown",
+            Act::SwitchOff => "switch_off",
+            Act::Reboot => "reboot",
+            Act::Reset => "reset",
+            Act::Resize => "resize",
+            Act::Reinstall => "reinstall",
+            Act::ChooseBoot => "choose_boot",
+            Act::Look => "look",
+            Act::Destroy => "destroy",
+        }
+    }
+
+    fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
+        Box::pin(async move {
+            let Some(facts) = read(work).await? else {
+                return if self.act == Act::Destroy { Ok(()) } else { Err(gone()) };
+            };
+            self.carry_out(work, &facts).await
+        })
+    }
+
+    fn undo<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
+        Box::pin(async move {
+            let Some(facts) = read(work).await? else { return Ok(()) };
+            let driver = self.hosts.driver(facts.machine.host_id)?;
+            let vm = plan::vm_of(facts.instance.id);
+            match self.act {
+                Act::PrepareDisk => driver.destroy(vm).await.map_err(failed),
+                Act::SwitchOff if facts.machine.power == Power::On => driver.start(vm).await.map_err(failed),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+fn gone() -> StepError {
+    StepError::fatal("The instance does not exist any more.", "the machine's row is gone")
+}
+
+impl MachineStep {
+    async fn carry_out(&self, work: &Work, facts: &Facts) -> Result<(), StepError> {
+        let driver = self.hosts.driver(facts.machine.host_id)?;
+        let settings = &work.app.config().compute;
+        let vm: VmId = plan::vm_of(facts.instance.id);
+        // The same task asks for the same thing, however often its step is repeated.
+        let request = RequestId(work.task.uuid());
+        let done = match self.act {
+            Act::PrepareDisk => driver.prepare_disk(vm, &plan::root_disk(facts)?).await,
+            Act::Define => {
+                let spec = plan::spec(facts, settings)?;
+                for bridge in plan::private_bridges(&spec, settings) {
+                    driver.ensure_bridge(bridge).await.map_err(failed)?;
+                }
+                driver.define(&spec).await
+            }
+            Act::SetSeed => {
+                let seed = plan::seed(facts, settings, work.app.sealer())?;
+                driver.set_seed(vm, &seed).await
+            }
+            Act::Start => driver.start(vm).await,
+            Act::StartIfWanted if facts.machine.power == Power::On => driver.start(vm).await,
+            Act::StartIfWanted => Ok(()),
+            Act::Stop => driver.stop(vm).await,
+            Act::Shutdown => match driver.shutdown(vm, SHUTDOWN).await {
+                Ok(Shutdown::Off) => Ok(()),
+                Ok(Shutdown::StillRunning) => {
+                    let message = "The system did not shut down in time. Use stop_instance to cut its power.";
+                    return Err(StepError::fatal(message, "the guest ignored the power button"));
+                }
+                Err(error) => Err(error),
+            },
+            Act::SwitchOff => match driver.shutdown(vm, SWITCH_OFF).await {
+                Ok(Shutdown::Off) => Ok(()),
+                Ok(Shutdown::StillRunning) => driver.stop(vm).await,
+                Err(error) => Err(error),
+            },
+            Act::Reboot => driver.reboot(vm, request, SHUTDOWN).await,
+            Act::Reset => driver.reset(vm, request).await,
+            Act::Resize => driver.resize(vm, plan::size(facts)).await,
+            Act::Reinstall => driver.reinstall(vm, request, &plan::root_disk(facts)?).await,
+            Act::ChooseBoot => match plan::rescue_image(facts)? {
+                Some(image) => driver.enter_rescue(vm, &image).await,
+                None => driver.leave_rescue(vm).await,
+            },
+            Act::Destroy => driver.destroy(vm).await,
+            Act::Look => return look(work, driver.as_ref(), vm).await,
+        };
+        done.map_err(failed)
+    }
+}
+
+async fn look(work: &Work, driver: &dyn Hypervisor, vm: VmId) -> Result<(), StepError> {
+    let seen = driver.find(vm).await.map_err(failed)?;
+    let id: Id<InstanceKind> = work.resource.cast();
+    let write = work.app.store().write("record_state", move |tx| {
+        // Deleted meanwhile: nothing to be said of it.
+        match rows::find(tx.conn(), id)? {
+            Some(_) => state::record(tx, id, seen.as_ref(), "task"),
+            None => Ok(()),
+        }
+    });
+    write.await.map_err(|error: StoreError| error.into())
+}
