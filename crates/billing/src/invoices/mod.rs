@@ -18,7 +18,7 @@ pub(crate) use self::{
     issue::{Draft, Line, Sums, issue, parties},
     pay::result,
     rows::{get, lines_of, save},
-    settle::{apply_credit, receive},
+    settle::{apply_credit, receive, use_new_credit},
     undo::{credit_note, free_credit_note, void},
 };
 pub use self::{

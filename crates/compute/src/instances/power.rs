@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Compute,
     machines::{Power, kinds::name, rows as machines},
-    tasks::api::InstanceTask,
+    tasks::{self, api::InstanceTask},
 };
 
 /// What a button of the machine does.
@@ -83,12 +83,14 @@ async fn press(
         change.check_version(action.row.version)?;
         action.must_be_active()?;
         let seen = action.state.as_ref().map(|state| state.vm_status.as_str());
-        // Machine and wish differ when it ended by itself: then either button makes sense.
+        // Where machine and wish differ though nothing is under way, it ended by itself: either button makes sense.
         let differs = match action.machine()?.power {
             Power::On => seen.is_some_and(|status| status == "stopped" || status == "absent"),
             Power::Off => seen == Some("running"),
         };
-        if action.machine()?.power != button.wants && !differs {
+        let is_refused = action.machine()?.power != button.wants
+            && !(differs && !tasks::has_unfinished(tx.conn(), scope.project, id)?);
+        if is_refused {
             let is = match button.wants {
                 Power::Off => "The instance runs already; stop, shutdown, reboot and reset are possible.",
                 Power::On => "The instance is stopped; only start is possible.",

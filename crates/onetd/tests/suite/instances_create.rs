@@ -4,7 +4,7 @@ use hypervisor::double::Fault;
 use kernel::{access::Role, money::Amount};
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Server, on_both};
+use testkit::on_both;
 
 use crate::machines::Site;
 
