@@ -84,6 +84,11 @@ enum Command {
     Ledger(commands::billing::Books),
     /// Fill an empty database with demo data and print its credentials as JSON.
     Demo(crate::demo::Amounts),
+    /// Make the small bootable image of the demo out of Debian packages, and print its path.
+    DemoImage {
+        /// Where it is made, and found the next time.
+        folder: PathBuf,
+    },
 }
 
 /// Runs the command line; the exit status tells whether it succeeded.
@@ -105,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::RestoreOrganization { id } => commands::organizations::restore(&places, &id),
         Command::Billing(action) => commands::billing::act(&places, action),
         Command::Ledger(books) => commands::billing::books(&places, &books),
+        Command::DemoImage { folder } => commands::demo_image(&folder),
         Command::Demo(amounts) => commands::demo(&places, &amounts),
     };
     match outcome {

@@ -135,6 +135,13 @@ pub(crate) fn default_config() -> Outcome {
     Ok(())
 }
 
+/// Prints the path of the demo's image, made if need be.
+pub(crate) fn demo_image(folder: &Path) -> Outcome {
+    let image = hypervisor::demo_image::build(folder).map_err(|error| error.to_string())?;
+    println!("{}", image.display());
+    Ok(())
+}
+
 pub(crate) fn openapi() -> Outcome {
     // The document needs the routes, the routes a store: one that is gone with this process.
     let folder = std::env::temp_dir().join(format!("onet-openapi-{}", std::process::id()));

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 pub(crate) struct InstanceAddonSelection {
     pub(crate) addon_id: AddonId,
-    #[schema(required = false)]
+    #[schema(required = false, nullable = false)]
     #[serde(default)]
     pub(crate) billing_cycle: Option<PriceCycle>,
 }
@@ -63,10 +63,10 @@ pub(crate) struct InstanceCreate {
     #[schema(max_items = 20, required = false, write_only)]
     pub(crate) ssh_key_ids: Vec<AnyId>,
     /// cloud-init user data (cloud-config, script or MIME). Never returned.
-    #[schema(max_length = 65535, required = false, nullable = false, write_only)]
+    #[schema(value_type = String, max_length = 65535, required = false, nullable = false, write_only)]
     pub(crate) user_data: Option<SecretDocument>,
     /// Administrator password. Required for Windows images without generation; otherwise optional.
-    #[schema(min_length = 12, max_length = 128, required = false, nullable = false, write_only)]
+    #[schema(value_type = String, min_length = 12, max_length = 128, required = false, nullable = false, write_only)]
     pub(crate) password: Option<SecretDocument>,
     #[serde(default = "yes")]
     #[schema(required = false, default = true)]
