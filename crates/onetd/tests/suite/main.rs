@@ -24,6 +24,7 @@ mod invitations;
 mod limits;
 mod login;
 mod machines;
+mod machines_real;
 mod mail;
 mod members;
 mod mfa;
