@@ -1,10 +1,11 @@
 //! Instances and what belongs to them.
 //!
-//! A folder a noun: [`catalogue`] (what can be bought: sizes, locations, images, add-ons), [`vpcs`], [`instances`],
-//! [`tasks`] (the work on them), and the drivers of the outside world: [`network`].
+//! A folder a noun: [`catalogue`] (what can be bought: sizes, locations, images, add-ons), [`images`] (the files behind
+//! them), [`vpcs`], [`instances`], [`tasks`] (the work on them), and the drivers of the outside world: [`network`].
 
 pub mod catalogue;
 mod counter;
+pub mod images;
 pub mod instances;
 pub mod network;
 mod resources;
@@ -19,7 +20,7 @@ use kernel::{App, access::Declared};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::{counter::Counter, resources::Resources};
-use crate::{catalogue::Catalogues, network::NetworkDriver};
+use crate::{catalogue::Catalogues, images::ImageStore, network::NetworkDriver};
 
 /// What the area's handlers share.
 #[derive(Clone, Debug)]
@@ -47,6 +48,7 @@ impl Compute {
     pub fn routes(&self) -> OpenApiRouter {
         OpenApiRouter::new()
             .merge(catalogue::routes())
+            .merge(images::routes())
             .merge(vpcs::routes())
             .merge(instances::routes())
             .merge(tasks::routes())
@@ -55,11 +57,23 @@ impl Compute {
 
     /// The permissions that the area declares.
     pub fn permissions() -> Vec<Declared> {
-        [catalogue::PERMISSIONS, vpcs::PERMISSIONS, instances::PERMISSIONS].concat()
+        [
+            catalogue::PERMISSIONS,
+            images::PERMISSIONS,
+            vpcs::PERMISSIONS,
+            instances::PERMISSIONS,
+        ]
+        .concat()
     }
 
     /// The kinds of tasks that the area's operations enqueue, on these drivers.
-    pub fn kinds(&self, network: &Arc<dyn NetworkDriver>) -> Vec<Arc<dyn kernel::tasks::Kind>> {
-        vec![Arc::new(instances::steps::AttachVpc::new(network))]
+    pub fn kinds(
+        &self,
+        network: &Arc<dyn NetworkDriver>,
+        images: &Arc<dyn ImageStore>,
+    ) -> Vec<Arc<dyn kernel::tasks::Kind>> {
+        let mut kinds = images::kinds(images);
+        kinds.push(Arc::new(instances::steps::AttachVpc::new(network)));
+        kinds
     }
 }

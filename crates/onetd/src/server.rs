@@ -8,6 +8,7 @@ use billing::{
 };
 use compute::{
     Compute,
+    images::{ImageStore, LocalHost},
     network::{NetworkDriver, RecordingNetwork},
 };
 use identity::Identity;
@@ -37,6 +38,7 @@ pub struct Onet {
     pub billing: Billing,
     compute: Compute,
     network: Arc<dyn NetworkDriver>,
+    images: Arc<dyn ImageStore>,
 }
 
 impl std::fmt::Debug for Onet {
@@ -83,13 +85,20 @@ impl Onet {
         let drivers = payment_drivers(&app.config().billing)?;
         let billing = Billing::new(app.clone(), drivers);
         let compute = Compute::new(app.clone());
+        let images = LocalHost::new(app.config().data_dir.join("hypervisor"));
         Ok(Self {
             app,
             identity,
             billing,
             compute,
             network: Arc::new(RecordingNetwork),
+            images: Arc::new(images),
         })
+    }
+
+    /// Where the files of images are.
+    pub fn image_store(&self) -> &dyn ImageStore {
+        self.images.as_ref()
     }
 
     /// All routes, and the document made from them.
@@ -116,7 +125,7 @@ impl Onet {
 
     /// The task engine, with the kinds of all areas.
     pub fn engine(&self) -> Engine {
-        let mut kinds = self.compute.kinds(&self.network);
+        let mut kinds = self.compute.kinds(&self.network, &self.images);
         kinds.push(Arc::new(SendMail::default()));
         kinds.extend(identity::kinds(&self.identity));
         kinds.extend(self.billing.kinds());
@@ -226,6 +235,11 @@ async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
             && let Err(error) = http::forget_old_keys(app).await
         {
             tracing::warn!(%error, "old idempotency keys could not be forgotten");
+        }
+        if is_time(round)
+            && let Err(error) = compute::images::files::tidy(app, onet.image_store()).await
+        {
+            tracing::warn!(%error, "files of images that nothing needs are still there");
         }
         if is_time(round)
             && let Err(error) = mail::forget_old(app).await

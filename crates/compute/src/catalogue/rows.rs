@@ -169,7 +169,7 @@ pub fn bump_version(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     identity::counters::next(tx, VERSION).map(drop)
 }
 
-/// Everything, in nine queries whatever its size.
+/// Everything, in ten queries whatever its size.
 pub(super) fn load(conn: &mut Conn) -> Result<Catalogue, StoreError> {
     let version = version(conn)?;
     let addons: Vec<Arc<Addon>> = addons::table
@@ -321,8 +321,9 @@ pub(super) fn load(conn: &mut Conn) -> Result<Catalogue, StoreError> {
         .order((images::name, images::id))
         .load::<ImageRow>(conn)?
     {
-        catalogue.images.push(shown(image(row))?);
+        catalogue.images.push(shown(InstanceImage::from(row))?);
     }
+    catalogue.deleted = crate::images::rows::deleted(conn)?;
     catalogue.index();
     Ok(catalogue)
 }
@@ -392,7 +393,8 @@ fn size(
     }
 }
 
-fn image(row: ImageRow) -> InstanceImage {
+impl From<ImageRow> for InstanceImage {
+    fn from(row: ImageRow) -> Self {
     let ImageRow {
         id,
         organization_id,
@@ -413,7 +415,7 @@ fn image(row: ImageRow) -> InstanceImage {
         created,
         modified,
     } = row;
-    InstanceImage {
+    Self {
         id,
         organization_id,
         name,
@@ -433,4 +435,5 @@ fn image(row: ImageRow) -> InstanceImage {
         created,
         modified,
     }
+}
 }

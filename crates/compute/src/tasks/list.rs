@@ -145,6 +145,19 @@ pub(crate) async fn get_instance_task(
         .await
 }
 
+/// The task of an instance of the project; none for the task of something else.
+pub(crate) fn find(
+    conn: &mut Conn,
+    project: Id<Project>,
+    id: Id<Task>,
+) -> Result<Option<InstanceTask>, StoreError> {
+    let query = of_project(project)
+        .filter(tasks::id.eq(id))
+        .select(TaskRow::as_select());
+    let rows: Vec<TaskRow> = query.load(conn)?;
+    Ok(shown(conn, rows)?.pop())
+}
+
 /// Rows with the names of their instances and users: two queries.
 fn shown(conn: &mut Conn, rows: Vec<TaskRow>) -> Result<Vec<InstanceTask>, StoreError> {
     let ids: Vec<Id<InstanceKind>> = rows.iter().map(|row| row.resource_id.cast()).collect();

@@ -5,6 +5,7 @@ mod list;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(crate) use self::list::find;
 use crate::Compute;
 
 pub(crate) fn routes() -> OpenApiRouter<Compute> {
