@@ -20,7 +20,7 @@ use crate::{
 pub struct InstanceImageCreate {
     #[schema(max_length = 255)]
     pub(super) name: String,
-    #[schema(required = false, max_length = 50, pattern = "^[-a-zA-Z0-9_]+$")]
+    #[schema(required = false, value_type = String, max_length = 50, pattern = "^[-a-zA-Z0-9_]+$")]
     pub(super) slug: Option<String>,
     #[serde(default)]
     #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
@@ -31,11 +31,11 @@ pub struct InstanceImageCreate {
     /// https URL of a qcow2 or raw disk image.
     #[schema(required = false, nullable, format = "uri", max_length = 2048)]
     pub(super) source_url: Option<String>,
-    #[schema(required = false, max_length = 100)]
+    #[schema(required = false, value_type = String, max_length = 100)]
     pub(super) os_name: Option<String>,
-    #[schema(required = false, max_length = 50)]
+    #[schema(required = false, value_type = String, max_length = 50)]
     pub(super) os_version: Option<String>,
-    #[schema(required = false, max_length = 20)]
+    #[schema(required = false, value_type = String, max_length = 20)]
     pub(super) os_architecture: Option<String>,
     /// SHA-256 or SHA-512 that the file at source_url must have. An addition to the published API.
     #[schema(required = false, nullable, max_length = 128, extensions(("x-addition" = json!(true))))]
@@ -59,13 +59,13 @@ pub struct InstanceImageCreated {
 #[serde(default)]
 #[schema(as = PatchedInstanceImage)]
 pub struct InstanceImageUpdate {
-    #[schema(required = false, max_length = 255)]
+    #[schema(required = false, value_type = String, max_length = 255)]
     pub(super) name: Option<String>,
-    #[schema(required = false, max_length = 50, pattern = "^[-a-zA-Z0-9_]+$")]
+    #[schema(required = false, value_type = String, max_length = 50, pattern = "^[-a-zA-Z0-9_]+$")]
     pub(super) slug: Option<String>,
-    #[schema(required = false, extensions(("x-allow-blank" = json!(true))))]
+    #[schema(required = false, value_type = String, extensions(("x-allow-blank" = json!(true))))]
     pub(super) description: Option<String>,
-    #[schema(required = false)]
+    #[schema(required = false, value_type = bool)]
     pub(super) is_active: Option<bool>,
 }
 

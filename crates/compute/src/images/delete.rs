@@ -13,7 +13,7 @@ use kernel::{
 use super::{
     ImagesManage,
     files::{self, RemoveFiles},
-    rows::{self, FileStatus, ImageFileRow},
+    rows::{self, ImageFileRow},
     update::own,
 };
 use crate::{Compute, catalogue::api::Image};
@@ -82,20 +82,14 @@ fn delete(
             row
         }
     };
-    let digest = file.digest.take();
-    file.status = FileStatus::Deleted;
-    rows::save_file(tx, &mut file)?;
-    if let Some(digest) = digest
-        && !rows::is_needed(tx.conn(), &digest)?
+    if files::delete_file(tx, &mut file)?
+        && let Some(task) = RemoveFiles::task(&image, &file)
     {
-        rows::leave(tx, &digest)?;
-        if let Some(task) = RemoveFiles::task(&image, &file) {
-            tx.enqueue(&NewTask {
-                created_by: Some(scope.caller.user),
-                request: Some(scope.request.id),
-                ..task
-            })?;
-        }
+        tx.enqueue(&NewTask {
+            created_by: Some(scope.caller.user),
+            request: Some(scope.request.id),
+            ..task
+        })?;
     }
     let event = files::event(&image, "image.deleted", "deleted", Changes::default(), AuditStatus::Success);
     let origin = Origin::caller(&scope.caller, &scope.request);

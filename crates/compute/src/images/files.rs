@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
+use diesel::{ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, RunQueryDsl};
 use hypervisor::{ImageId, images::Image as HostImage};
+use identity::schema::organizations;
 use kernel::{
     App,
+    access::Organization,
     audit::{AuditStatus, Changes, Event, Origin},
     id::Id,
     store::{Conn, StoreError, Tx},
@@ -144,12 +146,13 @@ fn bytes(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Removes the files that nothing needs any more, as far as hosts let them go; the rest is for the next time. Then
-/// forgets images that were deleted and that no instance was made from.
+/// Removes the files that nothing needs any more, those of organizations that are gone among them, as far as hosts let
+/// them go; the rest is for the next time. Then forgets images that were deleted and that no instance was made from.
 ///
 /// # Errors
 /// The store refused.
 pub async fn tidy(app: &App, store: &dyn ImageStore) -> Result<(), StoreError> {
+    app.store().write("withdraw_images", withdraw).await?;
     let read = app.store().read("image_leftovers", |conn: &mut Conn| {
         Ok::<_, StoreError>(image_leftovers::table.select(image_leftovers::digest).load::<String>(conn)?)
     });
@@ -203,6 +206,53 @@ fn begin(tx: &mut Tx<'_>, digest: &str) -> Result<bool, StoreError> {
         .set(image_leftovers::being_removed.eq(true))
         .execute(tx.conn())?;
     Ok(marked == 1)
+}
+
+/// Deletes the images of organizations that have been emptied for good.
+fn withdraw(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    let owners: Vec<Option<Id<Organization>>> = images::table
+        .inner_join(image_files::table.on(image_files::image_id.eq(images::id)))
+        .filter(images::organization_id.is_not_null())
+        .filter(image_files::status.eq_any([FileStatus::Available, FileStatus::Failed]))
+        .select(images::organization_id)
+        .distinct()
+        .load(tx.conn())?;
+    let owners: Vec<Id<Organization>> = owners.into_iter().flatten().collect();
+    let gone: Vec<Id<Organization>> = organizations::table
+        .filter(organizations::id.eq_any(owners))
+        .filter(organizations::purged_at.is_not_null())
+        .select(organizations::id)
+        .load(tx.conn())?;
+    if gone.is_empty() {
+        return Ok(());
+    }
+    bump_version(tx)?;
+    let theirs: Vec<Id<Image>> = images::table
+        .filter(images::organization_id.eq_any(gone))
+        .select(images::id)
+        .load(tx.conn())?;
+    for id in theirs {
+        let file = rows::file(tx.conn(), id)?;
+        if let Some(mut file) = file.filter(|file| !file.status.is_coming()) {
+            delete_file(tx, &mut file)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes an image's file from it. Tells whether that leaves a file that no image needs. The catalogue's counter must be
+/// locked.
+pub(super) fn delete_file(tx: &mut Tx<'_>, file: &mut ImageFileRow) -> Result<bool, StoreError> {
+    let digest = file.digest.take();
+    file.status = FileStatus::Deleted;
+    rows::save_file(tx, file)?;
+    match digest {
+        Some(digest) if !rows::is_needed(tx.conn(), &digest)? => {
+            rows::leave(tx, &digest)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
 }
 
 fn forget(tx: &mut Tx<'_>) -> Result<(), StoreError> {

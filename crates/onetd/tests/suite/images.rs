@@ -21,7 +21,7 @@ use kernel::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256, Sha512};
-use testkit::{Server, on_both, server::Config};
+use testkit::{Server, on_both, process::Program, server::Config};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -516,6 +516,22 @@ on_both! {
         assert_eq!(world.double.images().await.unwrap().len(), 1);
     }
 
+    async fn an_organization_that_is_gone_keeps_no_files(server: Server, |config| { low_limits(config) }) {
+        use identity::schema::organizations;
+        let world = World::new().await;
+        world.image(&server, "Ours", "good.qcow2").await;
+        world.tidy(&server).await;
+        assert_eq!(world.double.images().await.unwrap().len(), 1);
+        let id = server.facts.owner.organization_id;
+        write(&server, move |tx| {
+            let now = tx.now();
+            diesel::update(organizations::table.find(id)).set(organizations::purged_at.eq(Some(now))).execute(tx.conn())?;
+            Ok(())
+        }).await;
+        world.tidy(&server).await;
+        assert_eq!((world.double.images().await.unwrap().len(), leftovers(&server).await.len()), (0, 0));
+    }
+
     async fn operators_give_images_their_files(server: Server, |config| { low_limits(config) }) {
         let world = World::new().await;
         let host = tempfile::tempdir().unwrap();
@@ -573,4 +589,30 @@ on_both! {
         let told: Vec<_> = listed.iter().map(|image| (image.slug.as_str(), image.is_public, image.status.map(|status| status.as_str()))).collect();
         assert!(told.contains(&("rescue", false, Some("available"))) && told.contains(&("debian-12", true, None)), "{told:?}");
     }
+}
+
+#[test]
+fn the_commands_import_and_list() {
+    let folder = tempfile::tempdir().unwrap();
+    qemu_img(folder.path(), &["create", "-q", "-f", "qcow2", "good.qcow2", "1G"]);
+    let file = folder.path().join("good.qcow2");
+    let program = Program::new(env!("CARGO_BIN_EXE_onetd"), &folder.path().join("data"));
+    let run = |arguments: &[&str]| {
+        let done = program.run(&[&["images"], arguments].concat());
+        let [out, err] = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        (done.status.success(), out, err)
+    };
+    let path = file.to_string_lossy().into_owned();
+    let sum = sum::<Sha512>(&file);
+    let import = ["import", "--slug", "tiny", "--os-name", "Linux", "--public", "--file", &path, "--checksum"];
+    let (fine, _, err) = run(&[&import[..], &["0000"]].concat());
+    assert!(!fine && err.contains("SHA-256 or SHA-512"), "{err}");
+    let (fine, _, err) = run(&[&import[..], &[&"0".repeat(128)]].concat());
+    assert!(!fine && err.contains("expected checksum"), "{err}");
+    let (fine, out, err) = run(&[&import[..], &[&sum]].concat());
+    assert!(fine && out.starts_with("Imported tiny ("), "{out}{err}");
+    let (fine, out, _) = run(&["list"]);
+    assert!(fine && out.starts_with("tiny\ttiny\tavailable\t1024 MiB\t"), "{out}");
+    let (fine, _, err) = run(&["import", "--slug", "tiny"]);
+    assert!(!fine && err.contains("--file"), "{err}");
 }
