@@ -147,7 +147,11 @@ fn check(
     let mut faults = Faults::default();
     let slug = match &wanted.slug {
         Some(slug) => {
-            faults.check("slug", !taken.contains(slug), "An image with this slug already exists.");
+            faults.check(
+                "slug",
+                !taken.contains(slug),
+                "An image with this slug already exists.",
+            );
             slug.clone()
         }
         None => free_slug(&wanted.name, taken),
@@ -166,7 +170,10 @@ fn check(
             );
             let instance = instance(tx, scope.project, id)?;
             if instance.is_none() {
-                faults.add("instance_id", format!("Invalid pk \"{id}\" - object does not exist."));
+                faults.add(
+                    "instance_id",
+                    format!("Invalid pk \"{id}\" - object does not exist."),
+                );
             }
             instance.map(|instance| Source::Instance(Box::new(instance)))
         }
@@ -177,7 +184,10 @@ fn check(
             Some(Source::Url(url.clone(), checksum))
         }
         (None, None) | (Some(_), Some(_)) => {
-            faults.add(NON_FIELD, "Exactly one of instance_id and source_url is required.");
+            faults.add(
+                NON_FIELD,
+                "Exactly one of instance_id and source_url is required.",
+            );
             None
         }
     };

@@ -91,7 +91,13 @@ fn delete(
             ..task
         })?;
     }
-    let event = files::event(&image, "image.deleted", "deleted", Changes::default(), AuditStatus::Success);
+    let event = files::event(
+        &image,
+        "image.deleted",
+        "deleted",
+        Changes::default(),
+        AuditStatus::Success,
+    );
     let origin = Origin::caller(&scope.caller, &scope.request);
     tx.audit(&origin, Some(scope.organization), Some(scope.project), &event)?;
     Ok(Answer::empty())

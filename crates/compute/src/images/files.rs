@@ -96,7 +96,13 @@ pub(super) fn record(
     rows::update(tx, &mut image)?;
     let mut changes = Changes::default();
     changes.note("checksum", &None, &Some(digest));
-    let event = event(&image, "image.imported", "has its file", changes, AuditStatus::Success);
+    let event = event(
+        &image,
+        "image.imported",
+        "has its file",
+        changes,
+        AuditStatus::Success,
+    );
     tx.audit(origin, image.organization_id, known.project_id, &event)?;
     Ok(Recorded::Yes)
 }
@@ -115,8 +121,19 @@ pub(super) fn give_up(tx: &mut Tx<'_>, id: Id<Image>, reason: &str) -> Result<()
     rows::save_file(tx, &mut file)?;
     let mut changes = Changes::default();
     changes.note("error", &None, &Some(reason));
-    let event = event(&image, "image.import_failed", "has no file: it failed", changes, AuditStatus::Failure);
-    tx.audit(&Origin::system("worker"), image.organization_id, file.project_id, &event)
+    let event = event(
+        &image,
+        "image.import_failed",
+        "has no file: it failed",
+        changes,
+        AuditStatus::Failure,
+    );
+    tx.audit(
+        &Origin::system("worker"),
+        image.organization_id,
+        file.project_id,
+        &event,
+    )
 }
 
 pub(super) fn event(
@@ -154,7 +171,11 @@ fn bytes(count: u64) -> i64 {
 pub async fn tidy(app: &App, store: &dyn ImageStore) -> Result<(), StoreError> {
     app.store().write("withdraw_images", withdraw).await?;
     let read = app.store().read("image_leftovers", |conn: &mut Conn| {
-        Ok::<_, StoreError>(image_leftovers::table.select(image_leftovers::digest).load::<String>(conn)?)
+        Ok::<_, StoreError>(
+            image_leftovers::table
+                .select(image_leftovers::digest)
+                .load::<String>(conn)?,
+        )
     });
     for digest in read.await? {
         remove(app, store, digest).await?;

@@ -207,7 +207,10 @@ pub(super) async fn keep(
     let recorded = app.store().write("keep_image", move |tx| {
         files::record(tx, id, &file, size, activate, &origin)
     });
-    match recorded.await.map_err(|error: StoreError| StepError::from(error))? {
+    match recorded
+        .await
+        .map_err(|error: StoreError| StepError::from(error))?
+    {
         Recorded::Yes | Recorded::Unwanted => Ok(()),
         Recorded::BeingRemoved => Err(StepError::passing(
             "The service could not keep the image.",
@@ -259,7 +262,10 @@ impl Kind for ImportImage {
         if outcome == Outcome::Completed {
             return Ok(());
         }
-        let reason = task.error.as_deref().unwrap_or("The image could not be imported.");
+        let reason = task
+            .error
+            .as_deref()
+            .unwrap_or("The image could not be imported.");
         files::give_up(tx, task.resource_id.cast(), reason)
     }
 }
@@ -274,7 +280,9 @@ impl Step for Import {
     fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
             let (app, id) = (&work.app, work.resource.cast());
-            let found = app.store().read("find_image_file", move |conn| rows::file(conn, id));
+            let found = app
+                .store()
+                .read("find_image_file", move |conn| rows::file(conn, id));
             let file = found.await.map_err(|error: StoreError| StepError::from(error))?;
             // Done already, or unwanted by now.
             let Some(file) = file.filter(|file| file.status.is_coming()) else {

@@ -38,7 +38,10 @@ permissions! {
 pub(crate) fn routes() -> OpenApiRouter<Compute> {
     OpenApiRouter::new()
         .routes(routes!(create::create_instance_image))
-        .routes(routes!(update::update_instance_image, delete::delete_instance_image))
+        .routes(routes!(
+            update::update_instance_image,
+            delete::delete_instance_image
+        ))
         .routes(routes!(state::get_instance_image_file))
 }
 

@@ -9,13 +9,13 @@ use kernel::{
     store::{Conn, StoreError, Tx},
 };
 
+pub use super::import::Source;
 use super::{
     Checksum, ImageStore, Watch,
     files::{self, Recorded},
     import::{self, Wanted},
     rows::{self, FileStatus, ImageFileRow},
 };
-pub use super::import::Source;
 use crate::{
     catalogue::{
         api::{Image, ImageId, Visibility},
@@ -82,7 +82,9 @@ pub async fn import(
     let text = |error: ApiError| error.to_string();
     // Refused before anything is fetched.
     let check = new.clone();
-    let checked = app.store().read("find_image", move |conn| find(conn, &check).map(drop));
+    let checked = app
+        .store()
+        .read("find_image", move |conn| find(conn, &check).map(drop));
     checked.await.map_err(text)?;
     let url = match &source {
         Source::Url(url) => Some(url.clone()),
@@ -178,7 +180,11 @@ fn describe(
             name: new.name.clone().unwrap_or_else(|| new.slug.clone()),
             slug: new.slug.clone(),
             description: String::new(),
-            visibility: if new.public { Visibility::Public } else { Visibility::Private },
+            visibility: if new.public {
+                Visibility::Public
+            } else {
+                Visibility::Private
+            },
             os_name: new.os_name.clone().unwrap_or_default(),
             os_version: new.os_version.clone().unwrap_or_default(),
             os_architecture: new.os_architecture.clone().unwrap_or_else(|| "x86_64".to_owned()),
@@ -193,7 +199,13 @@ fn describe(
             modified: now,
         };
         rows::insert(tx, &image)?;
-        let event = files::event(&image, "image.created", "created", Changes::default(), AuditStatus::Success);
+        let event = files::event(
+            &image,
+            "image.created",
+            "created",
+            Changes::default(),
+            AuditStatus::Success,
+        );
         tx.audit(origin, None, None, &event)?;
     }
     let file = rows::file(tx.conn(), id)?;

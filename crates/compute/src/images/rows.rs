@@ -128,7 +128,9 @@ pub(super) fn find_locked(
         None => row.visibility == crate::catalogue::api::Visibility::Public,
     };
     let file = file(tx.conn(), id)?;
-    let is_deleted = file.as_ref().is_some_and(|file| file.status == FileStatus::Deleted);
+    let is_deleted = file
+        .as_ref()
+        .is_some_and(|file| file.status == FileStatus::Deleted);
     Ok((is_known && !is_deleted).then_some((row, file)))
 }
 
@@ -159,7 +161,9 @@ pub(super) fn count_being_made(conn: &mut Conn, image: Id<Image>) -> Result<i64,
 }
 
 pub(super) fn insert(tx: &mut Tx<'_>, row: &ImageRow) -> Result<(), StoreError> {
-    diesel::insert_into(images::table).values(row).execute(tx.conn())?;
+    diesel::insert_into(images::table)
+        .values(row)
+        .execute(tx.conn())?;
     Ok(())
 }
 
@@ -180,7 +184,9 @@ pub(super) fn update(tx: &mut Tx<'_>, row: &mut ImageRow) -> Result<(), StoreErr
 }
 
 pub(super) fn insert_file(tx: &mut Tx<'_>, row: &ImageFileRow) -> Result<(), StoreError> {
-    diesel::insert_into(image_files::table).values(row).execute(tx.conn())?;
+    diesel::insert_into(image_files::table)
+        .values(row)
+        .execute(tx.conn())?;
     Ok(())
 }
 
@@ -219,7 +225,10 @@ pub(super) fn is_needed(conn: &mut Conn, digest: &str) -> Result<bool, StoreErro
 
 /// A file that no image may need any more. Call [`bump_version`] before: it is the lock.
 pub(super) fn leave(tx: &mut Tx<'_>, digest: &str) -> Result<(), StoreError> {
-    let known: i64 = image_leftovers::table.find(digest).count().get_result(tx.conn())?;
+    let known: i64 = image_leftovers::table
+        .find(digest)
+        .count()
+        .get_result(tx.conn())?;
     if known == 0 {
         let row = (
             image_leftovers::digest.eq(digest),

@@ -104,7 +104,9 @@ pub(super) fn own(
 ) -> ApiResult<(ImageRow, Option<ImageFileRow>)> {
     let found = rows::find_locked(tx, scope.organization, id)?;
     let (image, file) = found.ok_or_else(ApiError::not_found)?;
-    let made_here = file.as_ref().is_some_and(|file| file.project_id == Some(scope.project));
+    let made_here = file
+        .as_ref()
+        .is_some_and(|file| file.project_id == Some(scope.project));
     let is_member = scope.organization_role >= Role::Editor;
     if image.organization_id.is_none() || !(made_here || is_member) {
         return Err(ApiError::forbidden());

@@ -279,13 +279,30 @@ pub(crate) async fn copied(bench: &impl Bench) {
         min_memory_mib: 64,
         ..ExportOptions::default()
     };
-    assert!(!driver.export_disk(first.id, &options).await.unwrap_err().is_passing(), "it has no disk");
+    assert!(
+        !driver
+            .export_disk(first.id, &options)
+            .await
+            .unwrap_err()
+            .is_passing(),
+        "it has no disk"
+    );
     driver.prepare_disk(first.id, &disk(bench.image())).await.unwrap();
     driver.define(&first).await.unwrap();
     driver.start(first.id).await.unwrap();
     page(port(driver, first.id, 0).await, "/", "boots: 1").await;
-    assert!(!driver.export_disk(first.id, &options).await.unwrap_err().is_passing(), "it runs");
-    assert_eq!(driver.shutdown(first.id, BOOT_LIMIT).await.unwrap(), Shutdown::Off);
+    assert!(
+        !driver
+            .export_disk(first.id, &options)
+            .await
+            .unwrap_err()
+            .is_passing(),
+        "it runs"
+    );
+    assert_eq!(
+        driver.shutdown(first.id, BOOT_LIMIT).await.unwrap(),
+        Shutdown::Off
+    );
     let small = ExportOptions {
         max_virtual_bytes: 1 << 20,
         ..options.clone()

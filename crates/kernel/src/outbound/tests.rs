@@ -254,8 +254,14 @@ async fn files_are_fetched_within_their_limits() {
     fetch("/file").await.unwrap();
     fetch("/moved").await.unwrap();
     assert!(matches!(fetch("/gone").await, Err(DownloadError::Status(status)) if status == 404));
-    assert!(matches!(fetch("/short").await, Err(DownloadError::TooLarge(300_000))));
-    assert!(matches!(fetch("/endless").await, Err(DownloadError::TooLarge(300_000))));
+    assert!(matches!(
+        fetch("/short").await,
+        Err(DownloadError::TooLarge(300_000))
+    ));
+    assert!(matches!(
+        fetch("/endless").await,
+        Err(DownloadError::TooLarge(300_000))
+    ));
     let inside = fetch("/inside").await.unwrap_err();
     assert!(matches!(inside, DownloadError::NoAnswer(OutboundError::Forbidden)) && !inside.is_passing());
     let slow = fetch("/slow").await.unwrap_err();

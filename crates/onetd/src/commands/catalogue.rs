@@ -47,7 +47,12 @@ fn read(file: &Path) -> Result<CatalogueFile, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     CatalogueFile::parse(&text).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
-        format!("{} has {} faults:{}", file.display(), faults.len(), lines.concat())
+        format!(
+            "{} has {} faults:{}",
+            file.display(),
+            faults.len(),
+            lines.concat()
+        )
     })
 }
 
@@ -88,7 +93,9 @@ fn apply(places: &Places, path: &Path, yes: bool, dry_run: bool) -> Outcome {
         let onet = Onet::open(config, Clock::default())?;
         let store = onet.app.store();
         let file = wanted.clone();
-        let planned = store.read("plan_catalogue", move |conn| file::plan(conn, &file)).await;
+        let planned = store
+            .read("plan_catalogue", move |conn| file::plan(conn, &file))
+            .await;
         let plan = planned.map_err(|error: StoreError| error.to_string())?;
         if plan.is_empty() {
             println!("There is nothing to change.");
@@ -106,7 +113,9 @@ fn apply(places: &Places, path: &Path, yes: bool, dry_run: bool) -> Outcome {
         let origin = Origin::system("onetd catalogue apply");
         let agreed = plan.clone();
         store
-            .write("apply_catalogue", move |tx| file::apply(tx, &wanted, &agreed, &origin))
+            .write("apply_catalogue", move |tx| {
+                file::apply(tx, &wanted, &agreed, &origin)
+            })
             .await
             .map_err(|error| error.to_string())?;
         println!("Done. Running servers show it within a second.");

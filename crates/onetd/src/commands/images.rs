@@ -134,7 +134,12 @@ async fn list(onet: &Onet) -> Outcome {
             words.push("private");
         }
         let digest = image.digest.unwrap_or_default();
-        println!("{}\t{}\t{}{disk}\t{digest}", image.slug, image.name, words.join(", "));
+        println!(
+            "{}\t{}\t{}{disk}\t{digest}",
+            image.slug,
+            image.name,
+            words.join(", ")
+        );
     }
     Ok(())
 }

@@ -190,13 +190,22 @@ fn the_commands_show_ask_and_do() {
         (done.status.success(), text(&done.stdout), text(&done.stderr))
     };
     let (fine, out, _) = said(&["check", &example], "");
-    assert!(fine && out.contains("is valid: 3 locations, 3 add-ons, 5 images, 5 sizes."), "{out}");
+    assert!(
+        fine && out.contains("is valid: 3 locations, 3 add-ons, 5 images, 5 sizes."),
+        "{out}"
+    );
     assert!(!folder.path().join("data").exists(), "checking needs no database");
 
     let (fine, out, err) = said(&["apply", &example, "--dry-run"], "");
-    assert!(fine && out.contains("+ size vps-xxl") && out.contains("Nothing was changed."), "{out}{err}");
+    assert!(
+        fine && out.contains("+ size vps-xxl") && out.contains("Nothing was changed."),
+        "{out}{err}"
+    );
     let (fine, out, err) = said(&["apply", &example], "no\n");
-    assert!(!fine && out.contains("16 new, 0 changed") && err.contains("nothing was changed"), "{out}{err}");
+    assert!(
+        !fine && out.contains("16 new, 0 changed") && err.contains("nothing was changed"),
+        "{out}{err}"
+    );
     let (_, out, _) = said(&["export"], "");
     assert!(!out.contains("[["), "{out}");
     let (fine, out, err) = said(&["apply", &example], "yes\n");
@@ -209,7 +218,10 @@ fn the_commands_show_ask_and_do() {
     assert!(fine && out.trim() == "There is nothing to change.", "{out}");
 
     let faulty = EXAMPLE
-        .replace("country_code = \"FR\"", "country_code = \"France\"\ncolour = \"blue\"")
+        .replace(
+            "country_code = \"FR\"",
+            "country_code = \"France\"\ncolour = \"blue\"",
+        )
         .replacen("price = \"3.99\"", "price = \"3,99\"", 1)
         .replacen("[size.addons.backup]", "[size.addons.backups]", 1)
         .replacen("slug = \"vps-m\"", "slug = \"vps-s\"", 1);
@@ -217,12 +229,22 @@ fn the_commands_show_ask_and_do() {
     for command in [&["check", &faulty][..], &["apply", &faulty, "--yes"]] {
         let (fine, _, err) = said(command, "");
         assert!(!fine && err.contains("faults:"), "{err}");
-        for words in ["location par1: country_code", "location par1: colour: is not known", "backups: there is no such add-on", "size vps-s: slug: is another's", "prices.monthly.price: \"3,99\""] {
+        for words in [
+            "location par1: country_code",
+            "location par1: colour: is not known",
+            "backups: there is no such add-on",
+            "size vps-s: slug: is another's",
+            "prices.monthly.price: \"3,99\"",
+        ] {
             assert!(err.contains(words) && err.contains("  line "), "{words}: {err}");
         }
     }
     let (_, out, _) = said(&["export"], "");
-    assert_eq!(out, std::fs::read_to_string(&export).unwrap(), "nothing was changed");
+    assert_eq!(
+        out,
+        std::fs::read_to_string(&export).unwrap(),
+        "nothing was changed"
+    );
     let (fine, _, err) = said(&["apply", "nowhere.toml"], "");
     assert!(!fine && err.contains("nowhere.toml"), "{err}");
 }

@@ -3,7 +3,9 @@
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
 use compute::{
-    images::{self, Checksum, ImageStore, LocalHost, OneHost, Watch, files::tidy, operators, rows::digest_of},
+    images::{
+        self, Checksum, ImageStore, LocalHost, OneHost, Watch, files::tidy, operators, rows::digest_of,
+    },
     instances::api::InstanceStatus,
     schema::{image_leftovers, images as image_rows, instance_states, instances},
 };
@@ -70,8 +72,16 @@ async fn serve(folder: &Path) -> String {
 }
 
 fn qemu_img(folder: &Path, arguments: &[&str]) {
-    let done = Command::new("qemu-img").args(arguments).current_dir(folder).output().unwrap();
-    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    let done = Command::new("qemu-img")
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 fn sum<D: Digest>(file: &Path) -> String {
@@ -89,7 +99,10 @@ struct World {
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        qemu_img(folder.path(), &["create", "-q", "-f", "qcow2", "good.qcow2", "1025M"]);
+        qemu_img(
+            folder.path(),
+            &["create", "-q", "-f", "qcow2", "good.qcow2", "1025M"],
+        );
         Self {
             base: serve(folder.path()).await,
             folder,
@@ -160,12 +173,20 @@ fn one(server: &Server, id: &str) -> String {
 
 async fn create(server: &Server, body: &Value) -> String {
     let made = server.owner().post(&list(server), body).await.expect(202);
-    assert!(made.header("location").ends_with(made.body["image"]["id"].as_str().unwrap()));
+    assert!(
+        made.header("location")
+            .ends_with(made.body["image"]["id"].as_str().unwrap())
+    );
     made.body["image"]["id"].as_str().unwrap().to_owned()
 }
 
 async fn file_of(server: &Server, id: &str) -> Value {
-    server.owner().get(&format!("{}/file", one(server, id))).await.expect(200).body
+    server
+        .owner()
+        .get(&format!("{}/file", one(server, id)))
+        .await
+        .expect(200)
+        .body
 }
 
 /// What lies in the folder for files on their way.
@@ -187,7 +208,12 @@ async fn set_vm_status(server: &Server, status: &'static str) {
     let id = server.facts.owner.instance_id;
     write(server, move |tx| {
         let state = instance_states::table.filter(instance_states::instance_id.eq(id));
-        assert_eq!(diesel::update(state).set(instance_states::vm_status.eq(status)).execute(tx.conn())?, 1);
+        assert_eq!(
+            diesel::update(state)
+                .set(instance_states::vm_status.eq(status))
+                .execute(tx.conn())?,
+            1
+        );
         Ok(())
     })
     .await;
@@ -195,7 +221,8 @@ async fn set_vm_status(server: &Server, status: &'static str) {
 
 /// Has the demo's instance be made from an image, in a state.
 async fn set_instance(server: &Server, image: &str, status: InstanceStatus) {
-    let (id, image): (_, compute::catalogue::api::ImageId) = (server.facts.owner.instance_id, image.parse().unwrap());
+    let (id, image): (_, compute::catalogue::api::ImageId) =
+        (server.facts.owner.instance_id, image.parse().unwrap());
     write(server, move |tx| {
         diesel::update(instances::table.find(id))
             .set((instances::image_id.eq(image), instances::status.eq(status)))
@@ -594,7 +621,10 @@ on_both! {
 #[test]
 fn the_commands_import_and_list() {
     let folder = tempfile::tempdir().unwrap();
-    qemu_img(folder.path(), &["create", "-q", "-f", "qcow2", "good.qcow2", "1G"]);
+    qemu_img(
+        folder.path(),
+        &["create", "-q", "-f", "qcow2", "good.qcow2", "1G"],
+    );
     let file = folder.path().join("good.qcow2");
     let program = Program::new(env!("CARGO_BIN_EXE_onetd"), &folder.path().join("data"));
     let run = |arguments: &[&str]| {
@@ -604,7 +634,17 @@ fn the_commands_import_and_list() {
     };
     let path = file.to_string_lossy().into_owned();
     let sum = sum::<Sha512>(&file);
-    let import = ["import", "--slug", "tiny", "--os-name", "Linux", "--public", "--file", &path, "--checksum"];
+    let import = [
+        "import",
+        "--slug",
+        "tiny",
+        "--os-name",
+        "Linux",
+        "--public",
+        "--file",
+        &path,
+        "--checksum",
+    ];
     let (fine, _, err) = run(&[&import[..], &["0000"]].concat());
     assert!(!fine && err.contains("SHA-256 or SHA-512"), "{err}");
     let (fine, _, err) = run(&[&import[..], &[&"0".repeat(128)]].concat());
@@ -612,7 +652,10 @@ fn the_commands_import_and_list() {
     let (fine, out, err) = run(&[&import[..], &[&sum]].concat());
     assert!(fine && out.starts_with("Imported tiny ("), "{out}{err}");
     let (fine, out, _) = run(&["list"]);
-    assert!(fine && out.starts_with("tiny\ttiny\tavailable\t1024 MiB\t"), "{out}");
+    assert!(
+        fine && out.starts_with("tiny\ttiny\tavailable\t1024 MiB\t"),
+        "{out}"
+    );
     let (fine, _, err) = run(&["import", "--slug", "tiny"]);
     assert!(!fine && err.contains("--file"), "{err}");
 }

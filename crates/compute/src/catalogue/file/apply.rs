@@ -109,7 +109,9 @@ fn location(tx: &mut Tx<'_>, slug: &str, item: &Location) -> Result<(), StoreErr
             created: now,
             modified: now,
         };
-        diesel::insert_into(locations::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(locations::table)
+            .values(&row)
+            .execute(tx.conn())?;
         return Ok(());
     };
     diesel::update(locations::table.find(known.id))
@@ -145,7 +147,9 @@ fn addon(tx: &mut Tx<'_>, slug: &str, item: &Addon) -> Result<(), StoreError> {
             billing_type: *billing_type,
             is_active: *active,
         };
-        diesel::insert_into(addons::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(addons::table)
+            .values(&row)
+            .execute(tx.conn())?;
         return Ok(());
     };
     diesel::update(addons::table.find(known.id))
@@ -204,7 +208,9 @@ fn image(tx: &mut Tx<'_>, slug: &str, item: &Image) -> Result<(), StoreError> {
             created: now,
             modified: now,
         };
-        diesel::insert_into(images::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(images::table)
+            .values(&row)
+            .execute(tx.conn())?;
         return Ok(());
     };
     diesel::update(images::table.find(known.id))
@@ -273,7 +279,9 @@ fn size(tx: &mut Tx<'_>, slug: &str, item: &Size) -> Result<(), StoreError> {
             created: now,
             modified: now,
         };
-        diesel::insert_into(sizes::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(sizes::table)
+            .values(&row)
+            .execute(tx.conn())?;
         row.id
     };
     size_volumes_of(tx, id, volumes)?;
@@ -302,7 +310,10 @@ fn size_volumes_of(tx: &mut Tx<'_>, size: Id<SizeKind>, wanted: &[Volume]) -> Re
             .optional()?;
         if let Some(id) = known {
             diesel::update(size_volumes::table.find(id))
-                .set((size_volumes::is_default.eq(default), size_volumes::is_active.eq(active)))
+                .set((
+                    size_volumes::is_default.eq(default),
+                    size_volumes::is_active.eq(active),
+                ))
                 .execute(tx.conn())?;
             continue;
         }
@@ -314,7 +325,9 @@ fn size_volumes_of(tx: &mut Tx<'_>, size: Id<SizeKind>, wanted: &[Volume]) -> Re
             is_default: default,
             is_active: active,
         };
-        diesel::insert_into(size_volumes::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(size_volumes::table)
+            .values(&row)
+            .execute(tx.conn())?;
     }
     Ok(())
 }
@@ -349,18 +362,15 @@ fn size_prices_of(tx: &mut Tx<'_>, size: Id<SizeKind>, wanted: &[Price]) -> Resu
                 is_default: default,
                 is_active: active,
             };
-            diesel::insert_into(size_prices::table).values(&row).execute(tx.conn())?;
+            diesel::insert_into(size_prices::table)
+                .values(&row)
+                .execute(tx.conn())?;
         }
     }
     Ok(())
 }
 
-fn size_addon(
-    tx: &mut Tx<'_>,
-    size: Id<SizeKind>,
-    slug: &str,
-    wanted: &SizeAddon,
-) -> Result<(), StoreError> {
+fn size_addon(tx: &mut Tx<'_>, size: Id<SizeKind>, slug: &str, wanted: &SizeAddon) -> Result<(), StoreError> {
     let SizeAddon {
         included,
         default,
@@ -385,7 +395,9 @@ fn size_addon(
         is_active: *active,
     };
     if known.is_none() {
-        diesel::insert_into(size_addons::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(size_addons::table)
+            .values(&row)
+            .execute(tx.conn())?;
     } else {
         diesel::update(size_addons::table.find(id))
             .set((
@@ -413,7 +425,9 @@ fn size_addon(
                 price: price.price,
                 is_active: price.active,
             };
-            diesel::insert_into(size_addon_prices::table).values(&row).execute(tx.conn())?;
+            diesel::insert_into(size_addon_prices::table)
+                .values(&row)
+                .execute(tx.conn())?;
         }
     }
     Ok(())

@@ -147,7 +147,8 @@ pub struct SizeAddon {
 impl Size {
     /// Puts the parts into their order.
     pub(super) fn sort(&mut self) {
-        self.volumes.sort_by_key(|volume| (volume.disk_gb, volume.kind as u8));
+        self.volumes
+            .sort_by_key(|volume| (volume.disk_gb, volume.kind as u8));
         self.prices.sort_by_key(Price::order);
         for addon in self.addons.values_mut() {
             addon.prices.sort_by_key(Price::order);
@@ -186,6 +187,9 @@ mod tests {
     #[test]
     fn decimals_have_two_places_or_four() {
         let shown = |text| decimal(Amount::parse(text).unwrap());
-        assert_eq!([shown("3.99"), shown("0.0061"), shown("5"), shown("0.125")], ["3.99", "0.0061", "5.00", "0.1250"]);
+        assert_eq!(
+            [shown("3.99"), shown("0.0061"), shown("5"), shown("0.125")],
+            ["3.99", "0.0061", "5.00", "0.1250"]
+        );
     }
 }

@@ -137,7 +137,9 @@ const ACTIVE: &str = "active";
 /// What will be: the file, and what it does not name, inactive.
 fn target(present: &CatalogueFile, file: &CatalogueFile) -> CatalogueFile {
     let mut target = file.clone();
-    keep(&mut target.locations, &present.locations, |item| item.active = false);
+    keep(&mut target.locations, &present.locations, |item| {
+        item.active = false
+    });
     keep(&mut target.addons, &present.addons, |item| item.active = false);
     keep(&mut target.images, &present.images, |item| item.active = false);
     for (slug, size) in &mut target.sizes {
@@ -198,7 +200,13 @@ type Facts = Vec<(String, String)>;
 
 fn changes(present: &CatalogueFile, target: &CatalogueFile) -> Vec<Change> {
     let mut all = Vec::new();
-    compare(&mut all, Noun::Location, &present.locations, &target.locations, location);
+    compare(
+        &mut all,
+        Noun::Location,
+        &present.locations,
+        &target.locations,
+        location,
+    );
     compare(&mut all, Noun::Addon, &present.addons, &target.addons, addon);
     compare(&mut all, Noun::Image, &present.images, &target.images, image);
     compare(&mut all, Noun::Size, &present.sizes, &target.sizes, size);

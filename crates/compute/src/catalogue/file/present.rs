@@ -62,7 +62,10 @@ fn parts(
     slug_of: &HashMap<Id<AddonKind>, String>,
 ) -> Result<HashMap<Id<SizeKind>, Parts>, StoreError> {
     let mut parts: HashMap<Id<SizeKind>, Parts> = HashMap::new();
-    for row in size_volumes::table.order(size_volumes::id).load::<SizeVolumeRow>(conn)? {
+    for row in size_volumes::table
+        .order(size_volumes::id)
+        .load::<SizeVolumeRow>(conn)?
+    {
         let volume = Volume {
             kind: row.volume_type,
             disk_gb: row.disk_gb,
@@ -217,6 +220,7 @@ fn size(row: SizeRow, parts: Parts) -> (String, Size) {
     };
     size.sort();
     // Of twins the older one counts; nothing makes a second one.
-    size.volumes.dedup_by_key(|volume| (volume.kind as u8, volume.disk_gb));
+    size.volumes
+        .dedup_by_key(|volume| (volume.kind as u8, volume.disk_gb));
     (slug, size)
 }

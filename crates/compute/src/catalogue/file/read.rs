@@ -84,9 +84,12 @@ fn addon(fields: &mut Fields<'_>) -> Addon {
         name_fr: fields.text_or("name_fr", "", 100),
         description: fields.text_or("description", "", LONGEST_DESCRIPTION),
         description_fr: fields.text_or("description_fr", "", LONGEST_DESCRIPTION),
-        billing_type: fields.word_or("billing_type", BillingType::Recurring, BillingType::from_word, &words(
-            BillingType::ALL.iter().map(|word| word.as_str()),
-        )),
+        billing_type: fields.word_or(
+            "billing_type",
+            BillingType::Recurring,
+            BillingType::from_word,
+            &words(BillingType::ALL.iter().map(|word| word.as_str())),
+        ),
         active: fields.flag("active", true),
     }
 }
@@ -95,9 +98,12 @@ fn image(fields: &mut Fields<'_>) -> Image {
     Image {
         name: fields.text("name", 255),
         description: fields.text_or("description", "", LONGEST_DESCRIPTION),
-        visibility: fields.word_or("visibility", Visibility::Public, Visibility::from_word, &words(
-            Visibility::ALL.iter().map(|word| word.as_str()),
-        )),
+        visibility: fields.word_or(
+            "visibility",
+            Visibility::Public,
+            Visibility::from_word,
+            &words(Visibility::ALL.iter().map(|word| word.as_str())),
+        ),
         os_name: fields.text("os_name", 100),
         os_version: fields.text_or("os_version", "", 50),
         os_architecture: fields.text_or("os_architecture", "x86_64", 20),
@@ -115,9 +121,12 @@ fn size(fields: &mut Fields<'_>) -> Size {
     let mut size = Size {
         name: fields.text("name", 100),
         description: fields.text_or("description", "", LONGEST_DESCRIPTION),
-        cpu_model: fields.word("cpu_model", CpuModel::E52680V4, CpuModel::from_word, &words(
-            CpuModel::ALL.iter().map(|word| word.as_str()),
-        )),
+        cpu_model: fields.word(
+            "cpu_model",
+            CpuModel::E52680V4,
+            CpuModel::from_word,
+            &words(CpuModel::ALL.iter().map(|word| word.as_str())),
+        ),
         vcpu: fields.whole("vcpu", 1),
         ram_mb: fields.whole("ram_mb", 1),
         bandwidth_mbps: fields.whole("bandwidth_mbps", 0),
@@ -128,7 +137,11 @@ fn size(fields: &mut Fields<'_>) -> Size {
     };
     size.sort();
     let twins = |pair: &[Volume]| (pair[0].kind, pair[0].disk_gb) == (pair[1].kind, pair[1].disk_gb);
-    fields.check("volumes", !size.volumes.windows(2).any(twins), "has two of the same type and size");
+    fields.check(
+        "volumes",
+        !size.volumes.windows(2).any(twins),
+        "has two of the same type and size",
+    );
     let defaults = |count: usize| count < 2;
     let volumes = size.volumes.iter().filter(|volume| volume.default).count();
     fields.check("volumes", defaults(volumes), "has more than one default");
@@ -145,14 +158,21 @@ fn size(fields: &mut Fields<'_>) -> Size {
 
 fn volume(fields: &mut Fields<'_>) -> Volume {
     let volume = Volume {
-        kind: fields.word("type", VolumeType::Ssd, VolumeType::from_word, &words(
-            VolumeType::ALL.iter().map(|word| word.as_str()),
-        )),
+        kind: fields.word(
+            "type",
+            VolumeType::Ssd,
+            VolumeType::from_word,
+            &words(VolumeType::ALL.iter().map(|word| word.as_str())),
+        ),
         disk_gb: fields.whole("disk_gb", 1),
         default: fields.flag("default", false),
         active: fields.flag("active", true),
     };
-    fields.check("default", volume.active || !volume.default, "what is not on offer can't be the default");
+    fields.check(
+        "default",
+        volume.active || !volume.default,
+        "what is not on offer can't be the default",
+    );
     volume
 }
 
@@ -165,7 +185,11 @@ fn size_addon(fields: &mut Fields<'_>) -> SizeAddon {
     };
     let has_price = addon.prices.iter().any(|price| price.active);
     let can_be_had = addon.included || !addon.active || has_price;
-    fields.check("prices", can_be_had, "an add-on that is not included needs an active price");
+    fields.check(
+        "prices",
+        can_be_had,
+        "an add-on that is not included needs an active price",
+    );
     addon
 }
 
@@ -193,7 +217,11 @@ fn prices(fields: &mut Fields<'_>, of_size: bool) -> Vec<Price> {
         if of_size {
             price.default = inner.flag("default", false);
             price.discount_percent = inner.discount();
-            inner.check("default", price.active || !price.default, "what is not on offer can't be the default");
+            inner.check(
+                "default",
+                price.active || !price.default,
+                "what is not on offer can't be the default",
+            );
         }
         prices.push(price);
         table.end(inner);
@@ -229,7 +257,9 @@ fn line_at(text: &str, offset: usize) -> usize {
 }
 
 fn line_of(text: &str, table: Option<&dyn TableLike>, name: &str, item: &Item) -> Option<usize> {
-    let key = table.and_then(|table| table.key(name)).and_then(toml_edit::Key::span);
+    let key = table
+        .and_then(|table| table.key(name))
+        .and_then(toml_edit::Key::span);
     let span = key.or_else(|| item.span())?;
     Some(line_at(text, span.start))
 }
@@ -300,7 +330,9 @@ impl<'t> Fields<'t> {
 
     fn text(&mut self, name: &'t str, longest: usize) -> String {
         let item = self.required(name);
-        let text = item.map(|item| self.read_text(name, item, longest)).unwrap_or_default();
+        let text = item
+            .map(|item| self.read_text(name, item, longest))
+            .unwrap_or_default();
         let blank = item.is_some_and(|item| item.as_str().is_some_and(|text| text.trim().is_empty()));
         self.check(name, !blank, "may not be blank");
         text
@@ -315,12 +347,19 @@ impl<'t> Fields<'t> {
 
     fn read_text(&mut self, name: &str, item: &Item, longest: usize) -> String {
         let Some(text) = item.as_str() else {
-            self.fault(name, format!("must be a text in quotes, not {}", item.type_name()));
+            self.fault(
+                name,
+                format!("must be a text in quotes, not {}", item.type_name()),
+            );
             return String::new();
         };
         let long = text.chars().count() > longest;
         self.check(name, !long, &format!("has more than {longest} characters"));
-        self.check(name, !text.contains('\0'), "has a character that can't be kept (NUL)");
+        self.check(
+            name,
+            !text.contains('\0'),
+            "has a character that can't be kept (NUL)",
+        );
         text.to_owned()
     }
 
@@ -345,7 +384,9 @@ impl<'t> Fields<'t> {
     }
 
     fn read_whole(&mut self, name: &str, item: &Item, least: i64) -> i64 {
-        let value = item.as_integer().filter(|value| (least..=LARGEST).contains(value));
+        let value = item
+            .as_integer()
+            .filter(|value| (least..=LARGEST).contains(value));
         value.unwrap_or_else(|| {
             self.fault(name, format!("must be a whole number from {least} to {LARGEST}"));
             least
@@ -385,7 +426,9 @@ impl<'t> Fields<'t> {
             self.fault(name, "must be a decimal in quotes such as \"3.99\"");
             return Amount::ZERO;
         };
-        let short = text.split_once('.').is_none_or(|(_, after)| after.len() <= places);
+        let short = text
+            .split_once('.')
+            .is_none_or(|(_, after)| after.len() <= places);
         match Amount::parse(text).filter(|amount| short && *amount >= Amount::ZERO && *amount <= most) {
             Some(amount) => amount,
             None => {
@@ -442,7 +485,11 @@ impl<'t> Fields<'t> {
         };
         let mut tables: Vec<(&'t dyn TableLike, Option<usize>)> = Vec::new();
         if let Some(array) = item.as_array_of_tables() {
-            tables.extend(array.iter().map(|table| (table as &dyn TableLike, table.span().map(|span| span.start))));
+            tables.extend(
+                array
+                    .iter()
+                    .map(|table| (table as &dyn TableLike, table.span().map(|span| span.start))),
+            );
         } else if let Some(array) = item.as_array()
             && array.iter().all(toml_edit::Value::is_inline_table)
         {

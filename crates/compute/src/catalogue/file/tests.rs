@@ -25,23 +25,35 @@ fn location() -> impl Strategy<Value = Location> {
 
 fn addon() -> impl Strategy<Value = Addon> {
     let billing_type = select(BillingType::ALL);
-    (text(), "[ -~é]{0,9}", "[ -~\\n]{0,9}", billing_type, any::<bool>()).prop_map(
-        |(name, name_fr, description, billing_type, active)| Addon {
+    (
+        text(),
+        "[ -~é]{0,9}",
+        "[ -~\\n]{0,9}",
+        billing_type,
+        any::<bool>(),
+    )
+        .prop_map(|(name, name_fr, description, billing_type, active)| Addon {
             name,
             description_fr: name_fr.clone(),
             name_fr,
             description,
             billing_type,
             active,
-        },
-    )
+        })
 }
 
 fn image() -> impl Strategy<Value = Image> {
     let flags = any::<[bool; 4]>();
     let visibility = select(Visibility::ALL);
     (text(), text(), visibility, flags, 0..4_294_967_296_i64, 0..9_i64).prop_map(
-        |(name, os_name, visibility, [featured, windows, requires_license_addon, active], min_disk_gb, min_ram_mb)| {
+        |(
+            name,
+            os_name,
+            visibility,
+            [featured, windows, requires_license_addon, active],
+            min_disk_gb,
+            min_ram_mb,
+        )| {
             Image {
                 description: name.clone(),
                 name,
@@ -69,7 +81,11 @@ fn prices(of_size: bool) -> impl Strategy<Value = Vec<Price>> {
             .map(|(number, (cycle, (price, discount, active)))| Price {
                 cycle: PriceCycle::ALL[cycle],
                 price: Amount::from_ten_thousandths(price),
-                discount_percent: if of_size { Amount::from_cents(discount) } else { Amount::ZERO },
+                discount_percent: if of_size {
+                    Amount::from_cents(discount)
+                } else {
+                    Amount::ZERO
+                },
                 default: of_size && number == 0,
                 // One at least is on offer.
                 active: active || number == 0,
@@ -95,8 +111,16 @@ fn volumes() -> impl Strategy<Value = Vec<Volume>> {
 fn size(addons: Vec<String>) -> impl Strategy<Value = Size> {
     let parts = collection::vec((prices(false), any::<[bool; 3]>()), addons.len());
     let cpu = select(CpuModel::ALL);
-    (text(), cpu, 1..100_i64, any::<bool>(), volumes(), prices(true), parts).prop_map(
-        move |(name, cpu_model, vcpu, active, volumes, prices, parts)| {
+    (
+        text(),
+        cpu,
+        1..100_i64,
+        any::<bool>(),
+        volumes(),
+        prices(true),
+        parts,
+    )
+        .prop_map(move |(name, cpu_model, vcpu, active, volumes, prices, parts)| {
             let mut size = Size {
                 description: name.clone(),
                 name,
@@ -124,8 +148,7 @@ fn size(addons: Vec<String>) -> impl Strategy<Value = Size> {
             };
             size.sort();
             size
-        },
-    )
+        })
 }
 
 fn file() -> impl Strategy<Value = CatalogueFile> {
@@ -212,7 +235,10 @@ prices = { monthly = { price = "-1", discount_percent = "5" } }
 slug = "m"
 "#;
     let faults = CatalogueFile::parse(text).unwrap_err();
-    let told: Vec<(usize, String)> = faults.iter().map(|fault| (fault.line, fault.to_string())).collect();
+    let told: Vec<(usize, String)> = faults
+        .iter()
+        .map(|fault| (fault.line, fault.to_string()))
+        .collect();
     for (line, words) in [
         (5, "location par1: country_code: must be a code"),
         (6, "location par1: colour: is not known"),
@@ -231,13 +257,19 @@ slug = "m"
         (28, "size s: prices.weekly: is not known"),
         (30, "size s: addons.backup: there is no such add-on"),
         (31, "size s: addons.backup.prices.monthly.price: \"-1\""),
-        (31, "size s: addons.backup.prices.monthly.discount_percent: is not known"),
+        (
+            31,
+            "size s: addons.backup.prices.monthly.discount_percent: is not known",
+        ),
         (33, "sizes: is not known; known are: location, addon, image, size"),
     ] {
         assert!(
             told.iter().any(|(at, said)| *at == line && said.contains(words)),
             "line {line}: {words}\n{}",
-            told.iter().map(|(_, said)| said.as_str()).collect::<Vec<_>>().join("\n")
+            told.iter()
+                .map(|(_, said)| said.as_str())
+                .collect::<Vec<_>>()
+                .join("\n")
         );
     }
     assert!(faults.is_sorted_by_key(|fault| fault.line));
@@ -248,7 +280,9 @@ slug = "m"
 #[test]
 fn a_size_on_offer_can_be_bought() {
     let text = |size: &str| {
-        format!("[[size]]\nslug = \"s\"\nname = \"S\"\ncpu_model = \"epyc-9554\"\nvcpu = 1\nram_mb = 1\nbandwidth_mbps = 1\n{size}")
+        format!(
+            "[[size]]\nslug = \"s\"\nname = \"S\"\ncpu_model = \"epyc-9554\"\nvcpu = 1\nram_mb = 1\nbandwidth_mbps = 1\n{size}"
+        )
     };
     let said = |size: &str| {
         let faults = CatalogueFile::parse(&text(size)).err().unwrap_or_default();
@@ -256,8 +290,13 @@ fn a_size_on_offer_can_be_bought() {
     };
     assert_eq!(said("active = false"), "");
     let none = said("");
-    assert!(none.contains("needs an active volume") && none.contains("needs an active price"), "{none}");
-    let two = said("volumes = [{ type = \"ssd\", disk_gb = 1 }]\nprices = { monthly = { price = \"1\", default = true }, annually = { price = \"1\", default = true } }");
+    assert!(
+        none.contains("needs an active volume") && none.contains("needs an active price"),
+        "{none}"
+    );
+    let two = said(
+        "volumes = [{ type = \"ssd\", disk_gb = 1 }]\nprices = { monthly = { price = \"1\", default = true }, annually = { price = \"1\", default = true } }",
+    );
     assert_eq!(two, "line 9: size s: prices: has more than one default");
 }
 

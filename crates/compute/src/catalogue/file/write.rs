@@ -55,7 +55,11 @@ fn addon(slug: &str, addon: &Addon) -> String {
     lines.text_unless("name_fr", name_fr, "");
     lines.text_unless("description", description, "");
     lines.text_unless("description_fr", description_fr, "");
-    lines.text_unless("billing_type", billing_type.as_str(), BillingType::Recurring.as_str());
+    lines.text_unless(
+        "billing_type",
+        billing_type.as_str(),
+        BillingType::Recurring.as_str(),
+    );
     lines.flag("active", *active, true);
     lines.0
 }
