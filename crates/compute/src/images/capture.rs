@@ -12,7 +12,7 @@ use kernel::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ImageStore, Watch, files,
+    ImageStore, Turns, Watch, files,
     import::{host, keep, reported},
     rows,
 };
@@ -36,9 +36,12 @@ struct Copy {
 impl CreateImage {
     const NAME: &'static str = "create_image";
 
-    pub(super) fn new(store: &Arc<dyn ImageStore>) -> Self {
+    pub(super) fn new(store: &Arc<dyn ImageStore>, turns: &Arc<Turns>) -> Self {
         Self {
-            steps: vec![Arc::new(CopyDisk(Arc::clone(store)))],
+            steps: vec![Arc::new(CopyDisk {
+                store: Arc::clone(store),
+                turns: Arc::clone(turns),
+            })],
         }
     }
 
@@ -83,7 +86,10 @@ impl Kind for CreateImage {
     }
 }
 
-struct CopyDisk(Arc<dyn ImageStore>);
+struct CopyDisk {
+    store: Arc<dyn ImageStore>,
+    turns: Arc<Turns>,
+}
 
 impl Step for CopyDisk {
     fn name(&self) -> &'static str {
@@ -94,6 +100,7 @@ impl Step for CopyDisk {
         Box::pin(async move {
             let Copy { image_id, min_ram_mb } = work.parameters()?;
             let app = &work.app;
+            let _turn = self.turns.take(app)?;
             let found = app
                 .store()
                 .read("find_image_file", move |conn| rows::file(conn, image_id));
@@ -109,7 +116,7 @@ impl Step for CopyDisk {
                 limit: std::time::Duration::from_secs(u64::from(limits.convert_minutes) * 60),
             };
             let copying = async {
-                let copied = self.0.export(work.resource.cast(), &options).await;
+                let copied = self.store.export(work.resource.cast(), &options).await;
                 copied.map_err(host)
             };
             let image = reported(app, image_id, copying, &Watch::default()).await?;

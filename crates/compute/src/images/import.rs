@@ -25,7 +25,7 @@ use kernel::{
 };
 
 use super::{
-    Checksum, ImageStore,
+    Checksum, ImageStore, Turns,
     files::{self, Recorded},
     rows,
 };
@@ -227,9 +227,12 @@ pub(super) struct ImportImage {
 impl ImportImage {
     const NAME: &'static str = "import_image";
 
-    pub(super) fn new(store: &Arc<dyn ImageStore>) -> Self {
+    pub(super) fn new(store: &Arc<dyn ImageStore>, turns: &Arc<Turns>) -> Self {
         Self {
-            steps: vec![Arc::new(Import(Arc::clone(store)))],
+            steps: vec![Arc::new(Import {
+                store: Arc::clone(store),
+                turns: Arc::clone(turns),
+            })],
         }
     }
 
@@ -270,7 +273,10 @@ impl Kind for ImportImage {
     }
 }
 
-struct Import(Arc<dyn ImageStore>);
+struct Import {
+    store: Arc<dyn ImageStore>,
+    turns: Arc<Turns>,
+}
 
 impl Step for Import {
     fn name(&self) -> &'static str {
@@ -280,6 +286,7 @@ impl Step for Import {
     fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
             let (app, id) = (&work.app, work.resource.cast());
+            let _turn = self.turns.take(app)?;
             let found = app
                 .store()
                 .read("find_image_file", move |conn| rows::file(conn, id));
@@ -295,7 +302,7 @@ impl Step for Import {
             let checksum = checksum.map_err(|why| StepError::fatal(why, "the checksum can't be read"))?;
             let wanted = Wanted::limited(Source::Url(url), checksum, &app.config().images);
             let watch = Watch::default();
-            let bringing = bring(app, self.0.as_ref(), wanted, &watch);
+            let bringing = bring(app, self.store.as_ref(), wanted, &watch);
             let (image, size) = reported(app, id, bringing, &watch).await?;
             keep(app, id, image, Some(size), Origin::system("worker"), true).await
         })

@@ -344,6 +344,27 @@ on_both! {
         assert_eq!(world.double.images().await.unwrap().len(), 1);
     }
 
+    async fn imports_leave_workers_to_others(server: Server, |config| { low_limits(config) }) {
+        let world = World::new().await;
+        world.double.delay("import_image", Duration::from_millis(600));
+        let slow = create(&server, &json!({"name": "Slow", "source_url": world.url("good.qcow2")})).await;
+        let next = create(&server, &json!({"name": "Next", "source_url": world.url("good.qcow2")})).await;
+        let engine = Engine::new(server.app.clone(), images::kinds(&world.store()));
+        let (_keep, stop) = tokio::sync::watch::channel(false);
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            engine.run_one(&stop).await.unwrap()
+        };
+        let (first, second) = tokio::join!(engine.run_one(&stop), later);
+        assert!(first.unwrap() && second);
+        assert_eq!(file_of(&server, &slow).await["status"], "available");
+        assert_eq!(file_of(&server, &next).await["status"], "pending", "it is not its turn");
+        assert!(!engine.run_one(&stop).await.unwrap());
+        server.clock.advance(Duration::from_secs(6));
+        while engine.run_one(&stop).await.unwrap() {}
+        assert_eq!(file_of(&server, &next).await["status"], "available");
+    }
+
     async fn all_faults_are_told_at_once(server: Server, |config| { low_limits(config) }) {
         let world = World::new().await;
         world.image(&server, "Known", "good.qcow2").await;
