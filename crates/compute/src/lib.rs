@@ -1,7 +1,7 @@
 //! Instances and what belongs to them.
 //!
-//! A folder a noun: [`catalogue`] (what can be bought: sizes, locations, images, add-ons), [`vpcs`], [`instances`],
-//! [`tasks`] (the work on them), and the drivers of the outside world: [`network`].
+//! A folder a noun: [`catalogue`] (what can be bought: sizes, locations, images, add-ons), [`images`] (the files behind
+//! them), [`vpcs`], [`instances`], [`tasks`] (the work on them), and the drivers of the outside world: [`network`].
 
 pub mod addons;
 pub mod addresses;
@@ -31,6 +31,7 @@ pub use self::{counter::Counter, resources::Resources};
 use crate::{
     catalogue::Catalogues,
     hosts::Hosts,
+    images::ImageStore,
     network::{MachineInterfaces, NetworkDriver},
 };
 
@@ -71,6 +72,7 @@ impl Compute {
     pub fn routes(&self) -> OpenApiRouter {
         OpenApiRouter::new()
             .merge(catalogue::routes())
+            .merge(images::routes())
             .merge(vpcs::routes())
             .merge(instances::routes())
             .merge(tasks::routes())
@@ -79,13 +81,20 @@ impl Compute {
 
     /// The permissions that the area declares.
     pub fn permissions() -> Vec<Declared> {
-        [catalogue::PERMISSIONS, vpcs::PERMISSIONS, instances::PERMISSIONS].concat()
+        [
+            catalogue::PERMISSIONS,
+            images::PERMISSIONS,
+            vpcs::PERMISSIONS,
+            instances::PERMISSIONS,
+        ]
+        .concat()
     }
 
     /// The kinds of tasks that the area's operations enqueue, on these drivers.
-    pub fn kinds(&self) -> Vec<Arc<dyn kernel::tasks::Kind>> {
+    pub fn kinds(&self, images: &Arc<dyn ImageStore>) -> Vec<Arc<dyn kernel::tasks::Kind>> {
         let network: Arc<dyn NetworkDriver> = Arc::new(MachineInterfaces::new(&self.hosts));
         let mut kinds = machines::kinds::all(&self.hosts, &self.billing);
+        kinds.extend(images::kinds(images));
         kinds.push(Arc::new(instances::steps::AttachVpc::new(&network)));
         kinds
     }

@@ -134,6 +134,37 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    image_files (image_id) {
+        image_id -> Uuid,
+        project_id -> Nullable<Uuid>,
+        status -> Text,
+        digest -> Nullable<Text>,
+        size_bytes -> Nullable<BigInt>,
+        virtual_size_bytes -> Nullable<BigInt>,
+        source_url -> Nullable<Text>,
+        expected_checksum -> Nullable<Text>,
+        error -> Nullable<Text>,
+        progress -> BigInt,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Text};
+    use kernel::store::sql::Moment;
+
+    image_leftovers (digest) {
+        digest -> Text,
+        being_removed -> Bool,
+        created -> Moment,
+    }
+}
+
+diesel::table! {
     use diesel::sql_types::{BigInt, Bool, Nullable, Text};
     use kernel::store::sql::{Moment, Uuid};
 
@@ -369,3 +400,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     ip_addresses,
     volumes,
 );
+
+diesel::allow_tables_to_appear_in_same_query!(images, image_files);
+diesel::allow_tables_to_appear_in_same_query!(instances, image_files);

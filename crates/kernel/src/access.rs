@@ -337,6 +337,8 @@ pub struct ProjectScope<P> {
     pub project: Id<Project>,
     /// The caller's role in the project.
     pub role: Role,
+    /// The caller's role in the organization: what is shared by its projects is for its members.
+    pub organization_role: Role,
     /// See [`Reach::closed`].
     pub closed: Vec<&'static str>,
     permission: PhantomData<fn() -> P>,
@@ -424,6 +426,7 @@ where
             organization: reach.organization,
             project,
             role,
+            organization_role: reach.role,
             closed: reach.closed,
             permission: PhantomData,
         })

@@ -45,6 +45,7 @@ pub struct Config {
     pub organizations: Organizations,
     pub billing: Billing,
     pub compute: Compute,
+    pub images: Images,
     /// Folder of the database, the key file and whatever else this node keeps. From `--data-dir`.
     #[serde(skip)]
     pub data_dir: PathBuf,
@@ -289,6 +290,18 @@ pub struct Billing {
     pub grace_days: u32,
     pub poll_seconds: u64,
     pub payment_driver: String,
+}
+
+/// `[images]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Images {
+    pub most_per_organization: u32,
+    pub largest_file_mib: u32,
+    pub largest_disk_gib: u32,
+    pub download_minutes: u32,
+    pub convert_minutes: u32,
 }
 
 /// A setting that must not be shown: its `Debug` hides it.
@@ -561,6 +574,11 @@ impl Config {
         if let Some((name, fault)) = self.compute.fault() {
             return word(name, false, fault);
         }
+        let images = &self.images;
+        at_least("images.largest_file_mib", images.largest_file_mib.into(), 1)?;
+        at_least("images.largest_disk_gib", images.largest_disk_gib.into(), 1)?;
+        at_least("images.download_minutes", images.download_minutes.into(), 1)?;
+        at_least("images.convert_minutes", images.convert_minutes.into(), 1)?;
         let secret = self.auth.secret.expose();
         if !secret.is_empty() {
             at_least("auth.secret (its length)", secret.len() as u64, 32)?;

@@ -82,6 +82,12 @@ enum Command {
     /// Look after the books.
     #[command(subcommand)]
     Ledger(commands::billing::Books),
+    /// What is on offer, as a file.
+    #[command(subcommand)]
+    Catalogue(commands::catalogue::Action),
+    /// The files behind images.
+    #[command(subcommand)]
+    Images(commands::images::Action),
     /// Fill an empty database with demo data and print its credentials as JSON.
     Demo(crate::demo::Amounts),
     /// Make the small bootable image of the demo out of Debian packages, and print its path.
@@ -111,6 +117,8 @@ pub fn run() -> ExitCode {
         Command::Billing(action) => commands::billing::act(&places, action),
         Command::Ledger(books) => commands::billing::books(&places, &books),
         Command::DemoImage { folder } => commands::demo_image(&folder),
+        Command::Catalogue(action) => commands::catalogue::run(&places, &action),
+        Command::Images(action) => commands::images::run(&places, action),
         Command::Demo(amounts) => commands::demo(&places, &amounts),
     };
     match outcome {

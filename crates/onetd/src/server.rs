@@ -1,12 +1,15 @@
 //! A running onetd: the areas wired together, its listener and its workers.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use billing::{
     Billing,
     payments::{PaymentDriver, Sandbox},
 };
-use compute::Compute;
+use compute::{
+    Compute,
+    images::{ImageStore, NodeStore},
+};
 use hypervisor::{
     Hypervisor,
     qemu::{Acceleration, Qemu, QemuSettings},
@@ -38,6 +41,7 @@ pub struct Onet {
     pub billing: Billing,
     /// Instances and what belongs to them.
     pub compute: Compute,
+    images: Arc<dyn ImageStore>,
 }
 
 impl std::fmt::Debug for Onet {
@@ -84,12 +88,19 @@ impl Onet {
         let drivers = payment_drivers(&app.config().billing)?;
         let billing = Billing::new(app.clone(), drivers);
         let compute = Compute::new(app.clone(), billing.clone());
+        let images = NodeStore::new(compute.hosts(), hypervisor_folder(app.config()));
         Ok(Self {
             app,
             identity,
             billing,
             compute,
+            images: Arc::new(images),
         })
+    }
+
+    /// Where the files of images are.
+    pub fn image_store(&self) -> &dyn ImageStore {
+        self.images.as_ref()
     }
 
     /// All routes, and the document made from them.
@@ -116,7 +127,7 @@ impl Onet {
 
     /// The task engine, with the kinds of all areas.
     pub fn engine(&self) -> Engine {
-        let mut kinds = self.compute.kinds();
+        let mut kinds = self.compute.kinds(&self.images);
         kinds.push(Arc::new(SendMail::default()));
         kinds.extend(identity::kinds(&self.identity));
         kinds.extend(self.billing.kinds());
@@ -184,6 +195,11 @@ async fn enlist_qemu(onet: Onet, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// Where this node's hypervisor keeps machines and images.
+fn hypervisor_folder(config: &Config) -> PathBuf {
+    config.data_dir.join("hypervisor")
+}
+
 fn qemu_settings(config: &Config) -> QemuSettings {
     let settings = &config.compute;
     let told = |text: &String| (!text.is_empty()).then(|| text.clone());
@@ -197,7 +213,7 @@ fn qemu_settings(config: &Config) -> QemuSettings {
         network_namespace: told(&settings.network_namespace),
         run_as: told(&settings.qemu_run_as),
         control_group: told(&settings.qemu_control_group).map(Into::into),
-        ..QemuSettings::new(config.data_dir.join("machines"))
+        ..QemuSettings::new(hypervisor_folder(config))
     }
 }
 
@@ -281,6 +297,11 @@ async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
             && let Err(error) = http::forget_old_keys(app).await
         {
             tracing::warn!(%error, "old idempotency keys could not be forgotten");
+        }
+        if is_time(round)
+            && let Err(error) = compute::images::files::tidy(app, onet.image_store()).await
+        {
+            tracing::warn!(%error, "files of images that nothing needs are still there");
         }
         if is_time(round)
             && let Err(error) = mail::forget_old(app).await

@@ -210,7 +210,7 @@ fn say(screen: Screen, page: &str) {
 
 /// Ends the machines that an interrupted demo has left in its folder: they outlive onetd, as they should elsewhere.
 pub(crate) fn sweep(data_dir: &Path) {
-    let machines = data_dir.join("machines").join("machines");
+    let machines = data_dir.join("hypervisor").join("machines");
     for folder in fs::read_dir(machines).into_iter().flatten().flatten() {
         if let Some(pid) = running(&folder.path()) {
             run::signal_process(pid, "KILL");

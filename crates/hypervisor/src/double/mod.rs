@@ -21,7 +21,7 @@ use self::machine::{Machine, Run};
 use crate::{
     driver::{Hypervisor, Stream},
     error::{HypervisorError, Result},
-    images::{Image, ImportOptions, Progress, Source, examine, hex, too_large},
+    images::{ExportOptions, Format, Image, ImportOptions, Progress, Source, examine, hex, too_large},
     model::{
         HostReport, ImageId, Interface, InterfaceId, Observed, PowerState, RequestId, RootDisk, Shutdown,
         Size, VmId, VmSpec,
@@ -49,6 +49,8 @@ pub struct Double {
 #[derive(Debug, Default)]
 struct Host {
     images: BTreeMap<ImageId, Image>,
+    /// How often the disks were booted that images were made of.
+    boots: BTreeMap<ImageId, u32>,
     machines: BTreeMap<VmId, Machine>,
     calls: Vec<(&'static str, Option<VmId>)>,
     faults: Vec<(&'static str, Fault)>,
@@ -214,6 +216,10 @@ impl Host {
         ))
     }
 
+    fn boots_of(&self, image: &ImageId) -> u32 {
+        self.boots.get(image).copied().unwrap_or(0)
+    }
+
     fn machine(&mut self, vm: VmId) -> &mut Machine {
         self.machines.entry(vm).or_default()
     }
@@ -299,6 +305,39 @@ impl Hypervisor for Double {
         .await
     }
 
+    async fn export_disk(&self, vm: VmId, options: &ExportOptions) -> Result<Image> {
+        self.call("export_disk", Some(vm), |host| {
+            let machine = host.machines.get(&vm);
+            if machine.is_some_and(|machine| machine.run.is_some()) {
+                return Err(HypervisorError::must_be_stopped("an image of its disk"));
+            }
+            let Some((disk, boots)) =
+                machine.and_then(|machine| Some((machine.disk.clone()?, machine.boots)))
+            else {
+                return Err(HypervisorError::last(
+                    "The instance has no disk.",
+                    format!("{vm} has no root disk"),
+                ));
+            };
+            if disk.size_bytes > options.max_virtual_bytes {
+                return Err(too_large(options.max_virtual_bytes));
+            }
+            // What is on it: its image, and what the system has written.
+            let contents = format!("{} {} {boots}", disk.image, disk.size_bytes);
+            let id = ImageId::try_from(hex(&Sha256::digest(contents)))?;
+            let image = Image {
+                id: id.clone(),
+                format: Format::Qcow2,
+                virtual_size: disk.size_bytes,
+                min_disk_bytes: disk.size_bytes,
+                min_memory_mib: options.min_memory_mib,
+            };
+            host.boots.insert(id.clone(), boots);
+            Ok(host.images.entry(id).or_insert(image).clone())
+        })
+        .await
+    }
+
     async fn prepare_disk(&self, vm: VmId, disk: &RootDisk) -> Result<()> {
         self.call("prepare_disk", Some(vm), |host| {
             if host
@@ -309,7 +348,10 @@ impl Hypervisor for Double {
                 return Ok(());
             }
             host.fitting(disk)?;
-            host.machine(vm).disk = Some(disk.clone());
+            let boots = host.boots_of(&disk.image);
+            let machine = host.machine(vm);
+            machine.disk = Some(disk.clone());
+            machine.boots = boots;
             Ok(())
         })
         .await
@@ -405,9 +447,10 @@ impl Hypervisor for Double {
                 return Err(HypervisorError::must_be_stopped("a reinstallation"));
             }
             host.fitting(disk)?;
+            let boots = host.boots_of(&disk.image);
             let machine = host.machine(vm);
             machine.disk = Some(disk.clone());
-            machine.boots = 0;
+            machine.boots = boots;
             machine.rescue = None;
             machine.done = Some(request);
             Ok(())

@@ -37,7 +37,7 @@ use self::{
 use crate::{
     driver::{Hypervisor, Stream},
     error::{HypervisorError, Result},
-    images::{Image, ImageStore, ImageTool, ImportOptions, Progress, Source, remove_file},
+    images::{ExportOptions, Image, ImageStore, ImageTool, ImportOptions, Progress, Source, remove_file},
     model::{
         HostReport, ImageId, Interface, InterfaceId, Observed, RequestId, RootDisk, Shutdown, Size, VmId,
         VmSpec,
@@ -221,6 +221,10 @@ impl Hypervisor for Qemu {
 
     async fn remove_image(&self, image: &ImageId) -> Result<()> {
         self.remove_unused_image(image).await
+    }
+
+    async fn export_disk(&self, vm: VmId, options: &ExportOptions) -> Result<Image> {
+        self.copy_disk(vm, options).await
     }
 
     async fn prepare_disk(&self, vm: VmId, disk: &RootDisk) -> Result<()> {

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use hypervisor::{
     BootDisk, Hypervisor, ImageId, Observed, PowerState, RequestId, RootDisk, Shutdown, Size, VmId,
+    images::ExportOptions,
 };
 use uuid::Uuid;
 
@@ -268,6 +269,61 @@ pub(crate) async fn refusals(bench: &impl Bench) {
     driver.detach_interface(vm, interface(17).id).await.unwrap();
     driver.destroy(vm).await.unwrap();
     assert_eq!(bench.leftovers(vm).await, Vec::<String>::new());
+}
+
+/// An image of a machine's disk has what its system wrote, and needs neither the machine nor the first image.
+pub(crate) async fn copied(bench: &impl Bench) {
+    let driver = bench.driver();
+    let (first, second) = (machine(4), machine(5));
+    let options = ExportOptions {
+        min_memory_mib: 64,
+        ..ExportOptions::default()
+    };
+    assert!(
+        !driver
+            .export_disk(first.id, &options)
+            .await
+            .unwrap_err()
+            .is_passing(),
+        "it has no disk"
+    );
+    driver.prepare_disk(first.id, &disk(bench.image())).await.unwrap();
+    driver.define(&first).await.unwrap();
+    driver.start(first.id).await.unwrap();
+    page(port(driver, first.id, 0).await, "/", "boots: 1").await;
+    assert!(
+        !driver
+            .export_disk(first.id, &options)
+            .await
+            .unwrap_err()
+            .is_passing(),
+        "it runs"
+    );
+    assert_eq!(
+        driver.shutdown(first.id, BOOT_LIMIT).await.unwrap(),
+        Shutdown::Off
+    );
+    let small = ExportOptions {
+        max_virtual_bytes: 1 << 20,
+        ..options.clone()
+    };
+    let refused = driver.export_disk(first.id, &small).await.unwrap_err();
+    assert!(refused.public().contains("too large"), "{}", refused.public());
+    let image = driver.export_disk(first.id, &options).await.unwrap();
+    // A worker that died repeats its step, and gets the same image.
+    assert_eq!(driver.export_disk(first.id, &options).await.unwrap(), image);
+    assert_eq!((image.virtual_size, image.min_memory_mib), (128 << 20, 64));
+    assert_ne!(image.id, *bench.image());
+    assert_eq!(driver.images().await.unwrap().len(), 2);
+    driver.destroy(first.id).await.unwrap();
+    driver.remove_image(bench.image()).await.unwrap();
+    driver.prepare_disk(second.id, &disk(&image.id)).await.unwrap();
+    driver.define(&second).await.unwrap();
+    driver.start(second.id).await.unwrap();
+    page(port(driver, second.id, 0).await, "/", "boots: 2").await;
+    driver.destroy(second.id).await.unwrap();
+    driver.remove_image(&image.id).await.unwrap();
+    assert_eq!(driver.images().await.unwrap(), []);
 }
 
 /// The power button does nothing, so the plug is pulled.

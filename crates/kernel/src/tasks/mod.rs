@@ -119,6 +119,8 @@ pub struct StepError {
     pub detail: String,
     /// Whether trying again may help.
     pub retry: bool,
+    /// Nothing failed: it is not the step's turn, and it is looked at again after so long. No try is counted.
+    pub wait: Option<Duration>,
 }
 
 impl StepError {
@@ -128,6 +130,7 @@ impl StepError {
             message: message.into(),
             detail: detail.to_string(),
             retry: true,
+            wait: None,
         }
     }
 
@@ -137,6 +140,15 @@ impl StepError {
             message: message.into(),
             detail: detail.to_string(),
             retry: false,
+            wait: None,
+        }
+    }
+
+    /// It is not the step's turn: the worker is free for others meanwhile.
+    pub fn not_yet(pause: Duration) -> Self {
+        Self {
+            wait: Some(pause),
+            ..Self::passing("", "")
         }
     }
 }

@@ -111,7 +111,7 @@ pub async fn load(onet: &Onet, amounts: &Amounts) -> Result<Facts, String> {
         return Err("the database holds users already: demo data goes into an empty one only".to_owned());
     }
     let catalogue = store
-        .write("demo_catalogue", |tx| Ok(catalogue::load(tx)?))
+        .write("demo_catalogue", catalogue::load)
         .await
         .map_err(text)?;
     let mut people = Vec::new();

@@ -141,7 +141,7 @@ impl Yard {
 
     /// The folders of machines on the host.
     fn machines(&self) -> Vec<PathBuf> {
-        let folder = self.folder.path().join("machines").join("machines");
+        let folder = self.folder.path().join("hypervisor").join("machines");
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     }
