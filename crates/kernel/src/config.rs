@@ -16,6 +16,7 @@ use figment::{
 use serde::Deserialize;
 
 pub use self::oauth::{OauthKind, OauthProvider};
+use crate::money::Amount;
 
 /// The reference for operators, and the one place of every default.
 pub const DEFAULTS: &str = include_str!("../../../onet.default.toml");
@@ -40,6 +41,7 @@ pub struct Config {
     pub mail: Mail,
     pub organizations: Organizations,
     pub billing: Billing,
+    pub compute: Compute,
     /// Folder of the database, the key file and whatever else this node keeps. From `--data-dir`.
     #[serde(skip)]
     pub data_dir: PathBuf,
@@ -284,6 +286,35 @@ pub struct Billing {
     pub grace_days: u32,
     pub poll_seconds: u64,
     pub payment_driver: String,
+}
+
+/// `[compute]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Compute {
+    #[serde(deserialize_with = "amount")]
+    pub additional_address_price: Amount,
+    pub addresses_per_instance: usize,
+    pub address_quarantine_hours: u32,
+    pub reverse_dns_forward_check: bool,
+}
+
+/// An amount such as `"1.50"`, not below zero. The environment gives numbers where a file has texts.
+fn amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Number(f64),
+    }
+    let text = match Written::deserialize(deserializer)? {
+        Written::Text(text) => text,
+        Written::Number(number) => number.to_string(),
+    };
+    Amount::parse(&text)
+        .filter(|amount| amount.is_zero() || amount.is_positive())
+        .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no amount such as \"1.50\"")))
 }
 
 /// A setting that must not be shown: its `Debug` hides it.

@@ -6,10 +6,7 @@ use billing::{
     Billing,
     payments::{PaymentDriver, Sandbox},
 };
-use compute::{
-    Compute,
-    network::{NetworkDriver, RecordingNetwork},
-};
+use compute::{Compute, Drivers};
 use identity::Identity;
 use kernel::{
     App,
@@ -36,7 +33,7 @@ pub struct Onet {
     /// What is sold and how it is paid; areas register their products with it.
     pub billing: Billing,
     compute: Compute,
-    network: Arc<dyn NetworkDriver>,
+    drivers: Drivers,
 }
 
 impl std::fmt::Debug for Onet {
@@ -88,7 +85,7 @@ impl Onet {
             identity,
             billing,
             compute,
-            network: Arc::new(RecordingNetwork),
+            drivers: Drivers::recording(),
         })
     }
 
@@ -116,7 +113,7 @@ impl Onet {
 
     /// The task engine, with the kinds of all areas.
     pub fn engine(&self) -> Engine {
-        let mut kinds = self.compute.kinds(&self.network);
+        let mut kinds = self.compute.kinds(&self.drivers);
         kinds.push(Arc::new(SendMail::default()));
         kinds.extend(identity::kinds(&self.identity));
         kinds.extend(self.billing.kinds());

@@ -9,7 +9,7 @@ mod get;
 mod list;
 mod replace;
 pub mod rows;
-mod rules;
+pub(crate) mod rules;
 pub mod steps;
 mod tags;
 mod update;
