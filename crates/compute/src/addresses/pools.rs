@@ -239,6 +239,8 @@ pub struct Fill {
     pub in_use: i64,
     /// Addresses that rest since they were released.
     pub resting: i64,
+    /// Addresses that can be had now.
+    pub free: i64,
 }
 
 /// All pools, by location and age: three queries.
@@ -264,14 +266,22 @@ pub fn list(conn: &mut Conn, now: Time) -> Result<Vec<Fill>, StoreError> {
     let fills = pools.into_iter().map(|(pool, location)| {
         let used = in_use.iter().find(|(id, _)| *id == Some(pool.id.cast()));
         let rest = resting.iter().find(|(id, _)| *id == pool.id);
-        Fill {
+        let (in_use, resting) = (
+            used.map_or(0, |(_, count)| *count),
+            rest.map_or(0, |(_, count)| *count),
+        );
+        let (_, range) = pool.range()?;
+        let gateway = pool.gateway.parse().is_ok_and(|gateway| range.contains(gateway));
+        let taken = in_use + resting + i64::from(gateway);
+        Ok(Fill {
             location,
-            in_use: used.map_or(0, |(_, count)| *count),
-            resting: rest.map_or(0, |(_, count)| *count),
+            in_use,
+            resting,
+            free: pool.capacity.saturating_sub(taken).max(0),
             pool,
-        }
+        })
     });
-    Ok(fills.collect())
+    fills.collect()
 }
 
 /// The location's pools that have an address to give, the oldest first. Looked at without a lock: a full pool keeps

@@ -192,7 +192,7 @@ struct Configure {
 impl Configure {
     async fn configure(&self, work: &Work, without: Option<Id<Address>>) -> Result<(), StepError> {
         let instance: Id<InstanceKind> = work.resource.cast();
-        let read = |conn: &mut _| parts_of(conn, instance);
+        let read = move |conn: &mut _| parts_of(conn, instance);
         let (rows, _) = work.app.store().read("addresses_of_instance", read).await?;
         let rows: Vec<AddressRow> = rows
             .into_iter()

@@ -98,13 +98,13 @@ fn check_strength(key: &KeyData) -> Result<(), String> {
     match key {
         KeyData::Ed25519(_) | KeyData::Ecdsa(_) | KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => Ok(()),
         KeyData::Rsa(rsa) => {
-            let bits = rsa.n.as_positive_bytes().map_or(0, bits);
+            let length = rsa.n.as_positive_bytes().map_or(0, bits);
             let exponent = rsa.e.as_positive_bytes().unwrap_or_default();
             let is_odd = exponent.last().is_some_and(|last| last % 2 == 1);
-            if !RSA_BITS.contains(&bits) {
+            if !RSA_BITS.contains(&length) {
                 let (least, most) = (RSA_BITS.start(), RSA_BITS.end());
                 return Err(format!(
-                    "RSA keys must have {least} to {most} bits: this one has {bits}."
+                    "RSA keys must have {least} to {most} bits: this one has {length}."
                 ));
             }
             if !is_odd || bits(exponent) < 2 {

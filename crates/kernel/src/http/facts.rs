@@ -111,7 +111,11 @@ impl<K: NamedInPaths, S: Send + Sync> FromRequestParts<S> for NestedId<K> {
     }
 }
 
-async fn id_of_path<K, S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<Id<K>, ApiError> {
+async fn id_of_path<K: 'static, S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &str,
+) -> Result<Id<K>, ApiError> {
     let path = RawPathParams::from_request_parts(parts, state)
         .await
         .map_err(|_| ApiError::not_found())?;
