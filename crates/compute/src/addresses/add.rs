@@ -65,7 +65,8 @@ pub(crate) async fn add_instance_ip_address(
         let (instance, ..) =
             instance_rows::find_locked(tx, scope.project, id)?.ok_or_else(ApiError::not_found)?;
         let wanted = change.body()?;
-        rules::check_name(&wanted.reverse_dns)?;
+        let name = rules::without_root(&wanted.reverse_dns);
+        rules::check_name(name)?;
         rules::check_can_grow(&instance)?;
         if rows::of_instance(tx.conn(), scope.project, id)?.len() >= most {
             let detail = format!("An instance has at most {most} addresses: release one first.");
@@ -78,8 +79,8 @@ pub(crate) async fn add_instance_ip_address(
             ));
         }
         let mut row = get(tx, &scope, &instance, wanted.ip_type)?;
-        if !wanted.reverse_dns.is_empty() {
-            wanted.reverse_dns.clone_into(&mut row.reverse_dns);
+        if !name.is_empty() {
+            name.clone_into(&mut row.reverse_dns);
             rows::save_name(tx, &row)?;
             tx.enqueue(&kernel::tasks::NewTask {
                 created_by: Some(scope.caller.user),

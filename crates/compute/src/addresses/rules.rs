@@ -8,6 +8,11 @@ use crate::instances::{
     rules::is_hostname,
 };
 
+/// A name without the dot of the root at its end, which many tools print.
+pub(super) fn without_root(name: &str) -> &str {
+    name.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(name)
+}
+
 /// A name that an address may have: a full host name (RFC 1123), at least two labels, not an address itself. Empty:
 /// none.
 ///
@@ -65,6 +70,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_root_is_left_out() {
+        let names = ["a.example.", "a.example", "a.example..", ".", ""].map(without_root);
+        assert_eq!(names, ["a.example", "a.example", "a.example.", ".", ""]);
+    }
+
+    #[test]
     fn names_are_full() {
         let long = format!("{}.example.com", "a.".repeat(130));
         for good in ["", "a.example", "mail-1.example.com", "xn--bcher-kva.example", "1.example"] {
@@ -73,6 +84,8 @@ mod tests {
         for bad in [
             "mail",
             "mail.",
+            ".",
+            "mail.example.com.",
             ".example.com",
             "a..b",
             "192.0.2.1",

@@ -63,7 +63,7 @@ pub(crate) async fn update_instance_ip_address(
             rows::find_locked(tx, scope.project, instance, id)?.ok_or_else(ApiError::not_found)?;
         change.check_version(row.modified.micros())?;
         let name = change.body()?.reverse_dns.as_ref();
-        let name = name.map_or(row.reverse_dns.as_str(), |name| name.trim_end_matches('.'));
+        let name = name.map_or(row.reverse_dns.as_str(), |name| rules::without_root(name));
         rules::check_name(name)?;
         if unresolved.as_deref() == Some(name) {
             let message = format!(
@@ -105,7 +105,7 @@ async fn unresolved_name(
     change: &Change<PatchedIPAddressReverseDNS>,
 ) -> ApiResult<Option<String>> {
     let name = change.body().ok().and_then(|body| body.reverse_dns.as_deref());
-    let name = name.map_or("", |name| name.trim_end_matches('.')).to_owned();
+    let name = name.map_or("", rules::without_root).to_owned();
     let is_checked = compute.app.config().compute.reverse_dns_forward_check;
     if !is_checked || name.is_empty() || rules::check_name(&name).is_err() {
         return Ok(None);

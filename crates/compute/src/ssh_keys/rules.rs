@@ -139,14 +139,14 @@ mod tests {
     use super::*;
 
     const ED25519: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti user@example.com";
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICkErt5vHhBaCFFOCQNyO5GytAQL/rgxcXosvZZtSczl user@example.com";
 
     #[test]
     fn a_key_is_read_and_normalised() {
         let parsed = parse(&format!("  {ED25519} and more \t")).unwrap();
         assert_eq!(parsed.line, format!("{ED25519} and more"));
         assert_eq!(parsed.key_type, "ssh-ed25519");
-        assert_eq!(parsed.fingerprint, "SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ");
+        assert_eq!(parsed.fingerprint, "SHA256:9UWgZamt8RsvYQkF/rlN06JXkDCyN6K+4yvPqwkiFfU");
         let tabs = ED25519.replacen(' ', "\t", 1);
         assert_eq!(parse(&tabs).unwrap().line, ED25519);
         let bare = ED25519.rsplit_once(' ').unwrap().0;

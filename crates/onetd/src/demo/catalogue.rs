@@ -1,6 +1,12 @@
 //! The demo's catalogue.
 
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
 use compute::{
+    addresses::pools::{self, NewPool, Purpose},
     catalogue::{
         api::{
             AddonKind, BillingType, CpuModel, ImageId, LocationId, PriceCycle, Size, SizeId, SizePart,
@@ -14,7 +20,10 @@ use compute::{
     schema::{addons, images, locations, size_addon_prices, size_addons, size_prices, size_volumes, sizes},
 };
 use diesel::RunQueryDsl;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use kernel::{
+    audit::Origin,
+    http::{ApiError, ApiResult},
     id::Id,
     money::Amount,
     store::{StoreError, Tx},
@@ -146,6 +155,38 @@ fn load_locations(tx: &mut Tx<'_>) -> Result<Vec<LocationId>, StoreError> {
         ids.push(row.id);
     }
     Ok(ids)
+}
+
+/// A pool of each family a location, of prefixes that are nobody's (RFC 6598, RFC 3849).
+pub(super) fn load_pools(tx: &mut Tx<'_>, quarantine_hours: u32) -> ApiResult<()> {
+    const HOUR: Duration = Duration::from_secs(3600);
+    for (number, (_, slug, _)) in (1_u8..).zip(LOCATIONS) {
+        let (v4, v6) = (
+            Ipv4Addr::new(100, 127, number, 0),
+            Ipv6Addr::new(0x2001, 0xdb8, number.into(), 0, 0, 0, 0, 0),
+        );
+        let networks = [
+            (Ipv4Net::new(v4, 24).map(IpNet::V4), IpAddr::from([100, 127, number, 1])),
+            (
+                Ipv6Net::new(v6, 64).map(IpNet::V6),
+                IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 1]),
+            ),
+        ];
+        for (network, gateway) in networks {
+            let wanted = NewPool {
+                location: slug.to_owned(),
+                network: network.map_err(ApiError::internal)?,
+                gateway,
+                vlan: None,
+                first: None,
+                last: None,
+                purpose: Purpose::Any,
+                quarantine: HOUR * quarantine_hours,
+            };
+            pools::add(tx, &Origin::system("onetd demo"), &wanted)?;
+        }
+    }
+    Ok(())
 }
 
 fn load_images(tx: &mut Tx<'_>) -> Result<Vec<(ImageId, &'static str)>, StoreError> {
