@@ -127,7 +127,9 @@ fn get(
     let message = match claim(tx, &wanted)? {
         Allocation::Given(row) => return Ok(*row),
         Allocation::NoPool => format!("There are no additional {name} addresses at this location."),
-        Allocation::Exhausted => format!("All {name} addresses of this location are in use. Try again later."),
+        Allocation::Exhausted => {
+            format!("All {name} addresses of this location are in use. Try again later.")
+        }
     };
     Err(Faults::one("ip_type", message).into())
 }

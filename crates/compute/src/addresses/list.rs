@@ -2,8 +2,8 @@
 
 use axum::{Json, extract::State};
 use diesel::{
-    BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, QueryDsl, RunQueryDsl, SelectableHelper,
-    TextExpressionMethods,
+    BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, QueryDsl, RunQueryDsl,
+    SelectableHelper, TextExpressionMethods,
 };
 use kernel::{
     access::{Permission, ProjectScope},
@@ -70,7 +70,9 @@ pub(crate) async fn list_ip_addresses(
             addresses = addresses.filter(ip_addresses::instance_id.eq(instance));
         }
         if let Some(pattern) = search.clone() {
-            let named = lower(ip_addresses::reverse_dns).like(pattern.clone()).escape('\\');
+            let named = lower(ip_addresses::reverse_dns)
+                .like(pattern.clone())
+                .escape('\\');
             addresses = addresses.filter(ip_addresses::address.like(pattern).escape('\\').or(named));
         }
         addresses

@@ -130,10 +130,7 @@ impl Plan {
                 format!("Usable are {} to {}.", hosts.first(), hosts.last()),
             );
         }
-        let (first, last) = (
-            self.first.unwrap_or(hosts.first),
-            self.last.unwrap_or(hosts.last),
-        );
+        let (first, last) = (self.first.unwrap_or(hosts.first), self.last.unwrap_or(hosts.last));
         let range = Range::new(first, last).filter(|range| {
             let taken = i64::from(range.contains(self.gateway));
             range.capacity() > taken
@@ -169,11 +166,7 @@ mod tests {
 
     fn hosts(network: &str) -> (String, String, i64) {
         let range = Range::of_hosts(network.parse().unwrap());
-        (
-            range.first.to_string(),
-            range.last.to_string(),
-            range.capacity(),
-        )
+        (range.first.to_string(), range.last.to_string(), range.capacity())
     }
 
     fn shown(first: &str, last: &str, capacity: i64) -> (String, String, i64) {
@@ -185,15 +178,15 @@ mod tests {
         assert_eq!(hosts("192.0.2.0/28"), shown("192.0.2.1", "192.0.2.14", 14));
         assert_eq!(hosts("192.0.2.4/31"), shown("192.0.2.4", "192.0.2.5", 2));
         assert_eq!(hosts("192.0.2.4/32"), shown("192.0.2.4", "192.0.2.4", 1));
-        assert_eq!(hosts("255.255.255.0/24"), shown("255.255.255.1", "255.255.255.254", 254));
+        assert_eq!(
+            hosts("255.255.255.0/24"),
+            shown("255.255.255.1", "255.255.255.254", 254)
+        );
         assert_eq!(
             hosts("2001:db8::/64"),
             shown("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", i64::MAX)
         );
-        assert_eq!(
-            hosts("2001:db8::/126"),
-            shown("2001:db8::1", "2001:db8::3", 3)
-        );
+        assert_eq!(hosts("2001:db8::/126"), shown("2001:db8::1", "2001:db8::3", 3));
         assert_eq!(hosts("::/0").2, i64::MAX);
         assert_eq!(hosts("0.0.0.0/0").2, (1 << 32) - 2);
     }
@@ -222,7 +215,10 @@ mod tests {
             ("192.0.2.1/32", "192.0.2.1", "cidr"),
         ];
         for (network, gateway, field) in faulty {
-            assert!(plan(network, gateway).check().unwrap_err().has(field), "{network} {gateway}");
+            assert!(
+                plan(network, gateway).check().unwrap_err().has(field),
+                "{network} {gateway}"
+            );
         }
         let mut part = plan("192.0.2.0/24", "192.0.2.1");
         part.first = Some("192.0.2.10".parse().unwrap());
@@ -233,7 +229,10 @@ mod tests {
         let faults = part.check().unwrap_err();
         assert!(faults.has("first") && faults.has("vlan"));
         part = plan("192.0.2.0/24", "192.0.2.1");
-        (part.first, part.last) = (Some("192.0.2.9".parse().unwrap()), Some("192.0.2.8".parse().unwrap()));
+        (part.first, part.last) = (
+            Some("192.0.2.9".parse().unwrap()),
+            Some("192.0.2.8".parse().unwrap()),
+        );
         assert!(part.check().unwrap_err().has("cidr"));
     }
 

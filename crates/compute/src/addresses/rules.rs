@@ -10,7 +10,9 @@ use crate::instances::{
 
 /// A name without the dot of the root at its end, which many tools print.
 pub(super) fn without_root(name: &str) -> &str {
-    name.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(name)
+    name.strip_suffix('.')
+        .filter(|rest| !rest.is_empty())
+        .unwrap_or(name)
 }
 
 /// A name that an address may have: a full host name (RFC 1123), at least two labels, not an address itself. Empty:
@@ -78,7 +80,13 @@ mod tests {
     #[test]
     fn names_are_full() {
         let long = format!("{}.example.com", "a.".repeat(130));
-        for good in ["", "a.example", "mail-1.example.com", "xn--bcher-kva.example", "1.example"] {
+        for good in [
+            "",
+            "a.example",
+            "mail-1.example.com",
+            "xn--bcher-kva.example",
+            "1.example",
+        ] {
             assert!(check_name(good).is_ok(), "{good}");
         }
         for bad in [

@@ -194,10 +194,7 @@ impl Configure {
         let instance: Id<InstanceKind> = work.resource.cast();
         let read = move |conn: &mut _| parts_of(conn, instance);
         let (rows, _) = work.app.store().read("addresses_of_instance", read).await?;
-        let rows: Vec<AddressRow> = rows
-            .into_iter()
-            .filter(|row| Some(row.id) != without)
-            .collect();
+        let rows: Vec<AddressRow> = rows.into_iter().filter(|row| Some(row.id) != without).collect();
         self.network
             .set_addresses(&work.app, instance, rows)
             .await

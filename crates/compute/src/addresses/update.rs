@@ -59,8 +59,7 @@ pub(crate) async fn update_instance_ip_address(
     let caller = scope.caller.clone();
     let unresolved = unresolved_name(&compute, &scope, instance, id, &change).await?;
     let work = move |tx: &mut Tx<'_>, change: &Change<PatchedIPAddressReverseDNS>| {
-        let mut row =
-            rows::find_locked(tx, scope.project, instance, id)?.ok_or_else(ApiError::not_found)?;
+        let mut row = rows::find_locked(tx, scope.project, instance, id)?.ok_or_else(ApiError::not_found)?;
         change.check_version(row.modified.micros())?;
         let name = change.body()?.reverse_dns.as_ref();
         let name = name.map_or(row.reverse_dns.as_str(), |name| rules::without_root(name));
@@ -112,7 +111,11 @@ async fn unresolved_name(
     }
     let project = scope.project;
     let find = move |conn: &mut _| rows::find(conn, project, instance, id);
-    let row = compute.app.store().read("update_instance_ip_address", find).await?;
+    let row = compute
+        .app
+        .store()
+        .read("update_instance_ip_address", find)
+        .await?;
     let Some(row) = row.filter(|row| row.reverse_dns != name) else {
         return Ok(None);
     };

@@ -66,7 +66,8 @@ impl NetworkDriver for RecordingNetwork {
     ) -> Changed<'a> {
         Box::pin(async move {
             let record = app.store().write("record_addresses", move |tx| {
-                let known = configured_addresses::table.filter(configured_addresses::instance_id.eq(instance));
+                let known =
+                    configured_addresses::table.filter(configured_addresses::instance_id.eq(instance));
                 diesel::delete(known).execute(tx.conn())?;
                 for row in &addresses {
                     let row = (

@@ -55,7 +55,10 @@ pub(crate) async fn create_ssh_key(
         let wanted = change.body()?;
         let key = rules::parse(&wanted.public_key)?;
         if let Some(same) = rows::find_same(tx.conn(), scope.project, &key.fingerprint)? {
-            let detail = format!("The project has this key already, as {:?} ({}).", same.name, same.id);
+            let detail = format!(
+                "The project has this key already, as {:?} ({}).",
+                same.name, same.id
+            );
             return Err(ApiError::conflict(detail));
         }
         if rows::count(tx.conn(), scope.project)? >= MOST_KEYS {

@@ -2,8 +2,8 @@
 
 use axum::{Json, extract::State};
 use diesel::{
-    BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, QueryDsl, RunQueryDsl, SelectableHelper,
-    TextExpressionMethods,
+    BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, QueryDsl, RunQueryDsl,
+    SelectableHelper, TextExpressionMethods,
 };
 use kernel::{
     access::{Permission, ProjectScope},
@@ -128,8 +128,6 @@ fn shown(conn: &mut Conn, rows: Vec<SshKeyRow>) -> Result<Vec<SSHKey>, StoreErro
 
 /// One key with how many instances carry it.
 pub(super) fn one(conn: &mut Conn, row: SshKeyRow) -> Result<SSHKey, StoreError> {
-    let count = rows::instance_counts(conn, vec![row.id])?
-        .get(&row.id)
-        .copied();
+    let count = rows::instance_counts(conn, vec![row.id])?.get(&row.id).copied();
     Ok(SSHKey::of(row, count.unwrap_or(0)))
 }

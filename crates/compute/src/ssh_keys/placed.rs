@@ -114,7 +114,11 @@ pub(crate) async fn add_instance_ssh_keys(
                 .filter(|row| added.contains(&row.ssh_key_id))
                 .map(|row| row.name.as_str())
                 .collect();
-            let text = format!("SSH keys added to instance {}: {}", instance.name, names.join(", "));
+            let text = format!(
+                "SSH keys added to instance {}: {}",
+                instance.name,
+                names.join(", ")
+            );
             let mut changes = Changes::default();
             changes.note("ssh_key_ids", &Vec::new(), &added);
             record(tx, &scope, &instance, "instance.ssh_keys_added", text, changes)?;

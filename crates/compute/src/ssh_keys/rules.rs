@@ -40,12 +40,16 @@ fn read(text: &str) -> Result<Parsed, String> {
             .to_owned());
     }
     if line.len() > LONGEST {
-        return Err(format!("Ensure this field has no more than {LONGEST} characters."));
+        return Err(format!(
+            "Ensure this field has no more than {LONGEST} characters."
+        ));
     }
     if line.starts_with("---- BEGIN") || line.starts_with("-----BEGIN") {
-        return Err("This is another form of a key: send the line that ssh-keygen writes into the file that ends in \
+        return Err(
+            "This is another form of a key: send the line that ssh-keygen writes into the file that ends in \
                     .pub, or convert it with ssh-keygen -i."
-            .to_owned());
+                .to_owned(),
+        );
     }
     if line.chars().any(|c| c.is_control() && c != '\t') {
         return Err("Send one key, on one line.".to_owned());
@@ -73,7 +77,9 @@ fn read(text: &str) -> Result<Parsed, String> {
 }
 
 fn is_private(text: &str) -> bool {
-    text.contains("PRIVATE KEY") || text.starts_with("PuTTY-User-Key-File") || text.starts_with("AGE-SECRET-KEY")
+    text.contains("PRIVATE KEY")
+        || text.starts_with("PuTTY-User-Key-File")
+        || text.starts_with("AGE-SECRET-KEY")
 }
 
 fn not_a_key() -> String {
@@ -96,7 +102,9 @@ fn why_not(line: &str, kind: &str) -> String {
 
 fn check_strength(key: &KeyData) -> Result<(), String> {
     match key {
-        KeyData::Ed25519(_) | KeyData::Ecdsa(_) | KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => Ok(()),
+        KeyData::Ed25519(_) | KeyData::Ecdsa(_) | KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => {
+            Ok(())
+        }
         KeyData::Rsa(rsa) => {
             let length = rsa.n.as_positive_bytes().map_or(0, bits);
             let exponent = rsa.e.as_positive_bytes().unwrap_or_default();
@@ -146,7 +154,10 @@ mod tests {
         let parsed = parse(&format!("  {ED25519} and more \t")).unwrap();
         assert_eq!(parsed.line, format!("{ED25519} and more"));
         assert_eq!(parsed.key_type, "ssh-ed25519");
-        assert_eq!(parsed.fingerprint, "SHA256:9UWgZamt8RsvYQkF/rlN06JXkDCyN6K+4yvPqwkiFfU");
+        assert_eq!(
+            parsed.fingerprint,
+            "SHA256:9UWgZamt8RsvYQkF/rlN06JXkDCyN6K+4yvPqwkiFfU"
+        );
         let tabs = ED25519.replacen(' ', "\t", 1);
         assert_eq!(parse(&tabs).unwrap().line, ED25519);
         let bare = ED25519.rsplit_once(' ').unwrap().0;
@@ -156,9 +167,13 @@ mod tests {
     #[test]
     fn what_is_no_key_is_refused_and_not_repeated() {
         let message = |text: &str| parse(text).unwrap_err().to_value().to_string();
-        let secret = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0c2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
+        let secret =
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0c2VjcmV0\n-----END OPENSSH PRIVATE KEY-----";
         let told = message(secret);
-        assert!(told.contains("private key") && !told.contains("c2VjcmV0"), "{told}");
+        assert!(
+            told.contains("private key") && !told.contains("c2VjcmV0"),
+            "{told}"
+        );
         assert!(message("PuTTY-User-Key-File-3: ssh-ed25519\nc2VjcmV0").contains("private key"));
         assert!(message(&format!("command=\"ls\" {ED25519}")).contains("Options"));
         assert!(message(&format!("no-pty,restrict {ED25519}")).contains("Options"));

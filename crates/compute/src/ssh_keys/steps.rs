@@ -98,7 +98,14 @@ impl Kind for AddSshKeys {
         if outcome == Outcome::Completed || ssh_key_ids.is_empty() {
             return Ok(());
         }
-        rows::unplace(tx, task.resource_id.cast(), &ssh_key_ids)?;
+        let instance: Id<InstanceKind> = task.resource_id.cast();
+        // Not those that were removed meanwhile and asked for again: a later task places them.
+        let own: Vec<Id<SshKeyKind>> = rows::placed(tx.conn(), instance)?
+            .into_iter()
+            .filter(|row| ssh_key_ids.contains(&row.ssh_key_id) && row.added_at <= task.created)
+            .map(|row| row.ssh_key_id)
+            .collect();
+        rows::unplace(tx, instance, &own)?;
         record_failure(tx, task, "SSH keys could not be placed on the instance")
     }
 }

@@ -57,7 +57,8 @@ pub(crate) async fn replace_ssh_key(
         rename(tx, &scope, id, change, |row, body| {
             let key = rules::parse(&body.public_key)?;
             if key.line != row.public_key {
-                let message = "A stored key can't become another one: add the other key, and delete this one.";
+                let message =
+                    "A stored key can't become another one: add the other key, and delete this one.";
                 return Err(Faults::one("public_key", message).into());
             }
             Ok(Some(body.name.clone()))

@@ -166,7 +166,10 @@ pub(super) fn load_pools(tx: &mut Tx<'_>, quarantine_hours: u32) -> ApiResult<()
             Ipv6Addr::new(0x2001, 0xdb8, number.into(), 0, 0, 0, 0, 0),
         );
         let networks = [
-            (Ipv4Net::new(v4, 24).map(IpNet::V4), IpAddr::from([100, 127, number, 1])),
+            (
+                Ipv4Net::new(v4, 24).map(IpNet::V4),
+                IpAddr::from([100, 127, number, 1]),
+            ),
             (
                 Ipv6Net::new(v6, 64).map(IpNet::V6),
                 IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 1]),

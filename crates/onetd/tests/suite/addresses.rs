@@ -478,13 +478,25 @@ fn operators_look_after_pools() {
             String::from_utf8_lossy(&output.stdout).into_owned(),
             String::from_utf8_lossy(&output.stderr).into_owned(),
         );
-        (output.status.success(), if output.status.success() { out } else { error })
+        (
+            output.status.success(),
+            if output.status.success() { out } else { error },
+        )
     };
     assert!(run(&["addresses", "list-pools"]).1.contains("no pools"));
     assert!(run(&["demo", "--instances", "1"]).0);
     let add = |location: &str, cidr: &str, gateway: &str| {
         run(&[
-            "addresses", "add-pool", "--location", location, "--cidr", cidr, "--gateway", gateway, "--vlan", "12",
+            "addresses",
+            "add-pool",
+            "--location",
+            location,
+            "--cidr",
+            cidr,
+            "--gateway",
+            gateway,
+            "--vlan",
+            "12",
         ])
     };
     assert_eq!(
@@ -492,7 +504,10 @@ fn operators_look_after_pools() {
         (true, "Added 192.0.2.0/24: 192.0.2.1 to 192.0.2.254.\n".to_owned())
     );
     let (done, told) = add("par9", "192.0.2.0/25", "192.0.3.1");
-    assert!(!done && told.contains("location") && told.contains("gateway") && told.contains("cidr"), "{told}");
+    assert!(
+        !done && told.contains("location") && told.contains("gateway") && told.contains("cidr"),
+        "{told}"
+    );
     assert!(!add("par1", "192.0.2.0", "192.0.2.1").0);
     let listed = run(&["addresses", "list-pools"]).1;
     let line = listed.lines().find(|line| line.contains("192.0.2.0/24")).unwrap();
@@ -500,8 +515,16 @@ fn operators_look_after_pools() {
         line,
         "par1  192.0.2.0/24  gateway 192.0.2.1  VLAN 12  0 in use, 0 resting, 253 free"
     );
-    assert!(run(&["addresses", "disable-pool", "192.0.2.0/24"]).1.contains("No more"));
-    assert!(run(&["addresses", "disable-pool", "192.0.2.0/24"]).1.contains("already"));
+    assert!(
+        run(&["addresses", "disable-pool", "192.0.2.0/24"])
+            .1
+            .contains("No more")
+    );
+    assert!(
+        run(&["addresses", "disable-pool", "192.0.2.0/24"])
+            .1
+            .contains("already")
+    );
     assert!(run(&["addresses", "list-pools"]).1.contains("253 free  disabled"));
     assert!(run(&["addresses", "enable-pool", "192.0.2.0/24"]).0);
     assert!(!run(&["addresses", "disable-pool", "198.51.100.0/24"]).0);
