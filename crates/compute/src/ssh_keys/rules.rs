@@ -61,9 +61,12 @@ fn read(text: &str) -> Result<Parsed, String> {
         words.next().unwrap_or_default(),
         words.next().unwrap_or_default(),
     );
+    if kind.contains("-cert-v01@") {
+        return Err("This is a certificate: send the public key itself.".to_owned());
+    }
     let key = match PublicKey::from_openssh(&format!("{kind} {data} {comment}")) {
         Ok(key) => key,
-        Err(_) => return Err(why_not(line, kind)),
+        Err(_) => return Err(why_not(line)),
     };
     check_strength(key.key_data())?;
     if comment.chars().count() > LONGEST_COMMENT {
@@ -87,10 +90,7 @@ fn not_a_key() -> String {
 }
 
 /// Why a line is no key, as exactly as can be said.
-fn why_not(line: &str, kind: &str) -> String {
-    if kind.contains("-cert-v01@") {
-        return "This is a certificate: send the public key itself.".to_owned();
-    }
+fn why_not(line: &str) -> String {
     let has_options = line
         .parse::<Entry>()
         .is_ok_and(|entry| !entry.config_opts().is_empty());

@@ -333,7 +333,8 @@ on_both! {
     async fn a_key_adds_one_address(server: Server) {
         let client = server.owner();
         let headers = [("idempotency-key", "one more")];
-        let send = || client.send(Method::POST, &path(&server), &headers, Some("{}".to_owned()));
+        let path_of_all = path(&server);
+        let send = || client.send(Method::POST, &path_of_all, &headers, Some("{}".to_owned()));
         let (first, second) = (send().await.expect(202), send().await.expect(202));
         assert_eq!((first.body, first.text), (second.body, second.text));
         assert_eq!(additional(&server, &client).await.len(), 1);
