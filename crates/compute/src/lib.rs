@@ -1,7 +1,8 @@
 //! Instances and what belongs to them.
 //!
 //! A folder a noun: [`catalogue`] (what can be bought: sizes, locations, images, add-ons), [`images`] (the files behind
-//! them), [`vpcs`], [`instances`], [`tasks`] (the work on them), and the drivers of the outside world: [`network`].
+//! them), [`vpcs`], [`instances`], [`addresses`], [`ssh_keys`], [`tasks`] (the work on them); [`hosts`] and [`machines`]
+//! (what instances are in the outside world).
 
 pub mod addons;
 pub mod addresses;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use billing::Billing;
-use kernel::{App, access::Declared};
+use kernel::{App, access::Declared, reverse_dns::ReverseDns};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::{counter::Counter, resources::Resources};
@@ -32,7 +33,9 @@ use crate::{
     catalogue::Catalogues,
     hosts::Hosts,
     images::ImageStore,
+    machines::MachineGuests,
     network::{MachineInterfaces, NetworkDriver},
+    ssh_keys::GuestAccess,
 };
 
 /// What the area's handlers share.
@@ -75,6 +78,8 @@ impl Compute {
             .merge(images::routes())
             .merge(vpcs::routes())
             .merge(instances::routes())
+            .merge(addresses::routes())
+            .merge(ssh_keys::routes())
             .merge(tasks::routes())
             .with_state(self.clone())
     }
@@ -86,16 +91,31 @@ impl Compute {
             images::PERMISSIONS,
             vpcs::PERMISSIONS,
             instances::PERMISSIONS,
+            addresses::PERMISSIONS,
+            ssh_keys::PERMISSIONS,
         ]
         .concat()
     }
 
     /// The kinds of tasks that the area's operations enqueue, on these drivers.
-    pub fn kinds(&self, images: &Arc<dyn ImageStore>) -> Vec<Arc<dyn kernel::tasks::Kind>> {
+    pub fn kinds(
+        &self,
+        images: &Arc<dyn ImageStore>,
+        reverse_dns: &Arc<dyn ReverseDns>,
+    ) -> Vec<Arc<dyn kernel::tasks::Kind>> {
         let network: Arc<dyn NetworkDriver> = Arc::new(MachineInterfaces::new(&self.hosts));
+        let guests: Arc<dyn GuestAccess> = Arc::new(MachineGuests::new(&self.hosts));
         let mut kinds = machines::kinds::all(&self.hosts, &self.billing);
         kinds.extend(images::kinds(images));
-        kinds.push(Arc::new(instances::steps::AttachVpc::new(&network)));
+        let others: [Arc<dyn kernel::tasks::Kind>; 6] = [
+            Arc::new(instances::steps::AttachVpc::new(&network)),
+            Arc::new(addresses::steps::AddIp::new(&network)),
+            Arc::new(addresses::steps::ReleaseIp::new(&network)),
+            Arc::new(addresses::steps::SetReverseDns::new(reverse_dns)),
+            Arc::new(ssh_keys::steps::AddSshKeys::new(&guests)),
+            Arc::new(ssh_keys::steps::RemoveSshKey::new(&guests)),
+        ];
+        kinds.extend(others);
         kinds
     }
 }

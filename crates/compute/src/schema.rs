@@ -355,25 +355,6 @@ diesel::table! {
     use diesel::sql_types::{BigInt, Nullable, Text};
     use kernel::store::sql::{Moment, Uuid};
 
-    image_files (image_id) {
-        image_id -> Uuid,
-        digest -> Nullable<Text>,
-        size_bytes -> BigInt,
-        virtual_size_bytes -> BigInt,
-        source_url -> Nullable<Text>,
-        expected_checksum -> Nullable<Text>,
-        status -> Text,
-        error -> Nullable<Text>,
-        progress -> BigInt,
-        created -> Moment,
-        modified -> Moment,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::{BigInt, Nullable, Text};
-    use kernel::store::sql::{Moment, Uuid};
-
     instance_addons (id) {
         id -> Uuid,
         organization_id -> Uuid,
@@ -386,6 +367,104 @@ diesel::table! {
         activated_at -> Nullable<Moment>,
         created -> Moment,
         modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    address_pools (id) {
+        id -> Uuid,
+        location_id -> Uuid,
+        family -> Text,
+        purpose -> Text,
+        cidr -> Text,
+        gateway -> Text,
+        vlan -> Nullable<BigInt>,
+        first_usable -> Text,
+        last_usable -> Text,
+        capacity -> BigInt,
+        handed_out -> BigInt,
+        quarantine_seconds -> BigInt,
+        is_active -> Bool,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::BigInt;
+    use kernel::store::sql::{Moment, Uuid};
+
+    released_addresses (pool_id, position) {
+        pool_id -> Uuid,
+        position -> BigInt,
+        free_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Text};
+    use kernel::store::sql::Uuid;
+
+    instance_interfaces (instance_id, interface) {
+        instance_id -> Uuid,
+        interface -> BigInt,
+        mac_address -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::Text;
+    use kernel::store::sql::Uuid;
+
+    configured_addresses (instance_id, address) {
+        instance_id -> Uuid,
+        address -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    ssh_keys (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        name -> Text,
+        public_key -> Text,
+        fingerprint -> Text,
+        key_type -> Text,
+        created_by -> Nullable<Uuid>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::Text;
+    use kernel::store::sql::{Moment, Uuid};
+
+    instance_ssh_keys (instance_id, ssh_key_id) {
+        instance_id -> Uuid,
+        ssh_key_id -> Uuid,
+        name -> Text,
+        public_key -> Text,
+        fingerprint -> Text,
+        added_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Text};
+    use kernel::store::sql::Uuid;
+
+    guest_ssh_keys (instance_id, position) {
+        instance_id -> Uuid,
+        position -> BigInt,
+        public_key -> Text,
     }
 }
 
@@ -403,3 +482,6 @@ diesel::allow_tables_to_appear_in_same_query!(
 
 diesel::allow_tables_to_appear_in_same_query!(images, image_files);
 diesel::allow_tables_to_appear_in_same_query!(instances, image_files);
+diesel::allow_tables_to_appear_in_same_query!(address_pools, released_addresses, locations);
+diesel::allow_tables_to_appear_in_same_query!(instance_ssh_keys, ssh_keys);
+diesel::allow_tables_to_appear_in_same_query!(instance_ssh_keys, instances);

@@ -79,6 +79,9 @@ enum Command {
     /// Change what an organization has paid, owes or may have.
     #[command(subcommand)]
     Billing(commands::billing::Action),
+    /// Look after the pools that instances get their addresses from.
+    #[command(subcommand)]
+    Addresses(commands::addresses::Action),
     /// Look after the books.
     #[command(subcommand)]
     Ledger(commands::billing::Books),
@@ -115,6 +118,7 @@ pub fn run() -> ExitCode {
         Command::User { what } => commands::users::run(&places, what),
         Command::RestoreOrganization { id } => commands::organizations::restore(&places, &id),
         Command::Billing(action) => commands::billing::act(&places, action),
+        Command::Addresses(action) => commands::addresses::act(&places, action),
         Command::Ledger(books) => commands::billing::books(&places, &books),
         Command::DemoImage { folder } => commands::demo_image(&folder),
         Command::Catalogue(action) => commands::catalogue::run(&places, &action),

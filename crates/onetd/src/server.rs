@@ -21,6 +21,7 @@ use kernel::{
     config::{Config, HypervisorKind, MailTransport},
     http::{self, Areas},
     mail::{self, Mailer, SendMail},
+    reverse_dns::{RecordingReverseDns, ReverseDns},
     secrets::MasterSecret,
     store::Store,
     tasks::Engine,
@@ -42,6 +43,7 @@ pub struct Onet {
     /// Instances and what belongs to them.
     pub compute: Compute,
     images: Arc<dyn ImageStore>,
+    reverse_dns: Arc<dyn ReverseDns>,
 }
 
 impl std::fmt::Debug for Onet {
@@ -95,6 +97,7 @@ impl Onet {
             billing,
             compute,
             images: Arc::new(images),
+            reverse_dns: Arc::new(RecordingReverseDns),
         })
     }
 
@@ -127,7 +130,7 @@ impl Onet {
 
     /// The task engine, with the kinds of all areas.
     pub fn engine(&self) -> Engine {
-        let mut kinds = self.compute.kinds(&self.images);
+        let mut kinds = self.compute.kinds(&self.images, &self.reverse_dns);
         kinds.push(Arc::new(SendMail::default()));
         kinds.extend(identity::kinds(&self.identity));
         kinds.extend(self.billing.kinds());

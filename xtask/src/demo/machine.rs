@@ -54,6 +54,8 @@ pub(crate) fn prepare(onetd: &Onetd, logins: &Logins, cache: &Path, screen: Scre
         "images", "import", "--file", path.trim(), "--slug", IMAGE, "--name", "onet demo system", "--os-name", "onet",
         "--os-version", "1", "--public",
     ])?;
+    // The demo data's own network leads nowhere.
+    onetd.run(&["addresses", "disable-pool", "100.127.1.0/24"])?;
     onetd.run(&[
         "addresses", "add-pool", "--location", "par1", "--cidr", NETWORK, "--gateway", GATEWAY,
     ])?;

@@ -1,31 +1,49 @@
-//! Addresses.
-use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
-use kernel::{access::{Organization, Project}, id::Id, store::{StoreError, Tx}};
+//! Addresses: pools of a location ([`pools`]), who has which ([`allocate`], [`release_all`]), and their names in
+//! reverse DNS.
+//!
+//! An address is a row of `ip_addresses` while it is somebody's, and no row afterwards. The hardware address is its
+//! interface's: [`mac_for`].
 
-use crate::{catalogue::api::Location, instances::{api::{InstanceKind, IpType}, rows::AddressRow}, schema::ip_addresses};
+mod add;
+mod allocation;
+pub mod api;
+mod list;
+mod mac;
+pub mod pools;
+mod price;
+mod range;
+mod release;
+mod rows;
+mod rules;
+pub mod steps;
+mod update;
 
-/// Takes an address.
-///
-/// # Errors
-/// The database refused.
-#[expect(clippy::too_many_arguments, reason = "stub")]
-pub fn allocate(
-    _tx: &mut Tx<'_>,
-    _location: Id<Location>,
-    _organization: Id<Organization>,
-    _project: Id<Project>,
-    _instance: Id<InstanceKind>,
-    _family: IpType,
-    _primary: bool,
-) -> Result<Option<AddressRow>, StoreError> {
-    Ok(None)
+use kernel::permissions;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use self::{
+    allocation::{Allocation, Claim, allocate, claim, release_all},
+    mac::mac_for,
+};
+use crate::Compute;
+
+permissions! {
+    /// Reads the addresses of instances.
+    AddressesRead = "compute.addresses.read", Viewer, "compute:read";
+    /// Adds addresses to instances, names them and gives them back.
+    AddressesManage = "compute.addresses.manage", Editor, "compute:write";
 }
 
-/// Releases all of an instance.
-///
-/// # Errors
-/// The database refused.
-pub fn release_all(tx: &mut Tx<'_>, instance: Id<InstanceKind>) -> Result<(), StoreError> {
-    diesel::delete(ip_addresses::table.filter(ip_addresses::instance_id.eq(Some(instance)))).execute(tx.conn())?;
-    Ok(())
+pub(crate) fn routes() -> OpenApiRouter<Compute> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list_ip_addresses))
+        .routes(routes!(
+            list::list_instance_ip_addresses,
+            add::add_instance_ip_address
+        ))
+        .routes(routes!(
+            list::get_instance_ip_address,
+            update::update_instance_ip_address,
+            release::release_instance_ip_address
+        ))
 }

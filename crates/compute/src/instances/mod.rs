@@ -13,7 +13,7 @@ mod order;
 mod power;
 mod replace;
 pub mod rows;
-mod rules;
+pub(crate) mod rules;
 pub mod steps;
 mod tags;
 mod update;

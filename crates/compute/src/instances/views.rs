@@ -138,7 +138,7 @@ fn instance(
         os_name,
         primary_ipv4,
         primary_ipv6,
-        ip_addresses: addresses.into_iter().map(address).collect(),
+        ip_addresses: addresses.into_iter().map(IPAddress::from).collect(),
         volumes: volumes?,
         billing_cycle,
         billing_start_date,
@@ -154,42 +154,6 @@ fn instance(
         created,
         modified,
     })
-}
-
-fn address(row: AddressRow) -> IPAddress {
-    let AddressRow {
-        id,
-        organization_id: _,
-        project_id: _,
-        instance_id: _,
-        address,
-        ip_type,
-        interface,
-        netmask,
-        gateway,
-        network_id,
-        vlan,
-        mac_address,
-        is_primary,
-        reverse_dns,
-        created,
-        modified,
-    } = row;
-    IPAddress {
-        id,
-        address,
-        ip_type,
-        interface,
-        netmask,
-        gateway,
-        network_id,
-        vlan,
-        mac_address,
-        is_primary,
-        reverse_dns,
-        created,
-        modified,
-    }
 }
 
 fn volume(row: VolumeRow, catalogue: &Catalogue) -> ApiResult<VolumeSummary> {

@@ -66,10 +66,14 @@ pub fn all(hosts: &Hosts, billing: &Billing) -> Vec<Arc<dyn Kind>> {
             created,
         ),
         (name::DELETE, &[Act::Destroy], deleted),
-        (name::START, &[Act::Start, Act::Look], power_on_failed),
+        (
+            name::START,
+            &[Act::DefineIfOff, Act::SetSeed, Act::Start, Act::Look],
+            power_on_failed,
+        ),
         (name::STOP, &[Act::Stop, Act::Look], nothing),
         (name::SHUTDOWN, &[Act::Shutdown, Act::Look], shutdown_failed),
-        (name::REBOOT, &[Act::Reboot, Act::Look], nothing),
+        (name::REBOOT, &[Act::SetSeed, Act::Reboot, Act::Look], nothing),
         (name::RESET, &[Act::Reset, Act::Look], nothing),
     ];
     kinds

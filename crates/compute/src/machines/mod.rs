@@ -5,6 +5,7 @@
 //! it true.
 
 pub mod facts;
+mod guests;
 pub mod kinds;
 pub mod passwords;
 pub mod plan;
@@ -12,4 +13,7 @@ pub mod rows;
 pub mod state;
 pub mod steps;
 
-pub use self::rows::{MachineRow, Power};
+pub use self::{
+    guests::MachineGuests,
+    rows::{MachineRow, Power},
+};

@@ -113,26 +113,3 @@ pub(crate) fn forget(tx: &mut Tx<'_>, instance: Id<InstanceKind>) -> Result<(), 
     }
     Ok(())
 }
-
-/// A new Ethernet address: QEMU's own prefix leaves too few, so it is any that is locally administered and nobody's group
-/// (IEEE 802, section 8.4). Forty random bits; the table's index refuses the same one twice.
-pub(crate) fn new_mac_address() -> String {
-    let random = Id::<Any>::new().uuid();
-    // The end of a UUID of version 7 is its random part.
-    let [.., a, b, c, d, e] = *random.as_bytes();
-    hypervisor::MacAddress([0x52, a, b, c, d, e]).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ethernet_addresses_are_ones_that_a_driver_takes() {
-        for _ in 0..100 {
-            let address = new_mac_address();
-            assert!(address.parse::<hypervisor::MacAddress>().is_ok(), "{address}");
-        }
-        assert_ne!(new_mac_address(), new_mac_address());
-    }
-}

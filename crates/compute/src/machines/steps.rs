@@ -2,8 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hypervisor::{Hypervisor, HypervisorError, RequestId, Shutdown, VmId};
+use hypervisor::{Hypervisor, HypervisorError, PowerState, RequestId, Shutdown, VmId};
 use kernel::{
+    App,
+    config::Compute,
     id::Id,
     store::{Conn, StoreError},
     tasks::{Done, Step, StepError, Work},
@@ -23,6 +25,8 @@ pub enum Act {
     PrepareDisk,
     /// Says what it is.
     Define,
+    /// The same before a start: addresses or networks may have been changed since.
+    DefineIfOff,
     /// Sets what cloud-init reads at its next start.
     SetSeed,
     /// Switches it on.
@@ -95,11 +99,22 @@ pub(crate) async fn read(work: &Work) -> Result<Option<Facts>, StepError> {
     found.await.map_err(|error: StoreError| error.into())
 }
 
+/// Writes what cloud-init reads at the machine's next start.
+pub(crate) async fn renew_seed(app: &App, hosts: &Hosts, facts: &Facts) -> Result<(), StepError> {
+    let driver = hosts.driver(facts.machine.host_id)?;
+    let seed = plan::seed(facts, &app.config().compute, app.sealer())?;
+    driver
+        .set_seed(plan::vm_of(facts.instance.id), &seed)
+        .await
+        .map_err(failed)
+}
+
 impl Step for MachineStep {
     fn name(&self) -> &'static str {
         match self.act {
             Act::PrepareDisk => "prepare_disk",
             Act::Define => "define",
+            Act::DefineIfOff => "define_if_off",
             Act::SetSeed => "set_seed",
             Act::Start => "start",
             Act::StartIfWanted => "start_if_wanted",
@@ -152,17 +167,14 @@ impl MachineStep {
         let request = RequestId(work.task.uuid());
         let done = match self.act {
             Act::PrepareDisk => driver.prepare_disk(vm, &plan::root_disk(facts)?).await,
-            Act::Define => {
-                let spec = plan::spec(facts, settings)?;
-                for bridge in plan::private_bridges(&spec, settings) {
-                    driver.ensure_bridge(bridge).await.map_err(failed)?;
-                }
-                driver.define(&spec).await
-            }
-            Act::SetSeed => {
-                let seed = plan::seed(facts, settings, work.app.sealer())?;
-                driver.set_seed(vm, &seed).await
-            }
+            Act::Define => return self.define(driver.as_ref(), facts, settings).await,
+            Act::SetSeed => return renew_seed(&work.app, &self.hosts, facts).await,
+            Act::DefineIfOff => match driver.find(vm).await {
+                // A machine that runs already is what it was when it was started.
+                Ok(Some(seen)) if seen.state != PowerState::Stopped => Ok(()),
+                Ok(_) => return self.define(driver.as_ref(), facts, settings).await,
+                Err(error) => Err(error),
+            },
             Act::Start => driver.start(vm).await,
             Act::StartIfWanted if facts.machine.power == Power::On => driver.start(vm).await,
             Act::StartIfWanted => Ok(()),
@@ -192,6 +204,16 @@ impl MachineStep {
             Act::Look => return look(work, driver.as_ref(), vm).await,
         };
         done.map_err(failed)
+    }
+}
+
+impl MachineStep {
+    async fn define(&self, driver: &dyn Hypervisor, facts: &Facts, settings: &Compute) -> Result<(), StepError> {
+        let spec = plan::spec(facts, settings)?;
+        for bridge in plan::private_bridges(&spec, settings) {
+            driver.ensure_bridge(bridge).await.map_err(failed)?;
+        }
+        driver.define(&spec).await.map_err(failed)
     }
 }
 

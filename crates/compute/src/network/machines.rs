@@ -10,11 +10,11 @@ use kernel::{
 use super::{Changed, NetworkDriver, NetworkError, RecordingNetwork};
 use crate::{
     hosts::Hosts,
-    instances::api::InstanceKind,
+    instances::{api::InstanceKind, rows::AddressRow},
     machines::{
         facts::{self, Facts},
         plan,
-        steps::failed,
+        steps::{failed, renew_seed},
     },
     vpcs::api::VpcKind,
 };
@@ -73,6 +73,23 @@ impl NetworkDriver for MachineInterfaces {
                     .map_err(failed)?;
             }
             self.records.detach(app, instance, vpc).await
+        })
+    }
+
+    /// The rules on a bridge and the guest's own set-up are made at the machine's next start: what is asked for now is
+    /// written into its seed.
+    fn set_addresses<'a>(
+        &'a self,
+        app: &'a App,
+        instance: Id<InstanceKind>,
+        addresses: Vec<AddressRow>,
+    ) -> Changed<'a> {
+        Box::pin(async move {
+            if let Some(mut facts) = read(app, instance).await? {
+                facts.addresses.clone_from(&addresses);
+                renew_seed(app, &self.hosts, &facts).await?;
+            }
+            self.records.set_addresses(app, instance, addresses).await
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The driver of virtual networks: puts an instance's interface into a VPC, or takes it out.
+//! The driver of virtual networks: puts an instance's interface into a VPC, or takes it out, and gives it its addresses.
 
 mod machines;
 mod recording;
@@ -9,7 +9,10 @@ use kernel::{App, id::Id, store::StoreError};
 
 pub(crate) use self::recording::plan_attachment;
 pub use self::{machines::MachineInterfaces, recording::RecordingNetwork};
-use crate::{instances::api::InstanceKind, vpcs::api::VpcKind};
+use crate::{
+    instances::{api::InstanceKind, rows::AddressRow},
+    vpcs::api::VpcKind,
+};
 
 /// Why a network could not be changed.
 #[derive(Debug)]
@@ -45,4 +48,12 @@ pub trait NetworkDriver: Send + Sync {
 
     /// Takes the instance's interface out of the VPC, if it is in it.
     fn detach<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Changed<'a>;
+
+    /// Makes these the addresses of the instance's interfaces: all of them, and no others.
+    fn set_addresses<'a>(
+        &'a self,
+        app: &'a App,
+        instance: Id<InstanceKind>,
+        addresses: Vec<AddressRow>,
+    ) -> Changed<'a>;
 }

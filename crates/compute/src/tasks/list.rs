@@ -183,6 +183,15 @@ pub(crate) fn has_unfinished(
     Ok(waiting > 0)
 }
 
+/// One task of a project, as the answer of the operation that has enqueued it.
+pub(crate) fn one(conn: &mut Conn, project: Id<Project>, id: Id<Task>) -> ApiResult<InstanceTask> {
+    let query = of_project(project)
+        .filter(tasks::id.eq(id))
+        .select(TaskRow::as_select());
+    let rows: Vec<TaskRow> = query.load(conn)?;
+    shown(conn, rows)?.pop().ok_or_else(ApiError::not_found)
+}
+
 /// Rows with the names of their instances and users: two queries.
 fn shown(conn: &mut Conn, rows: Vec<TaskRow>) -> Result<Vec<InstanceTask>, StoreError> {
     let ids: Vec<Id<InstanceKind>> = rows.iter().map(|row| row.resource_id.cast()).collect();

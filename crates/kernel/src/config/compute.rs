@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use crate::money::Amount;
+
 /// `[compute]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +30,28 @@ pub struct Compute {
     pub network_namespace: String,
     pub user_forwards: Vec<String>,
     pub nameservers: Vec<IpAddr>,
+    #[serde(deserialize_with = "amount")]
+    pub additional_address_price: Amount,
+    pub addresses_per_instance: usize,
+    pub address_quarantine_hours: u32,
+    pub reverse_dns_forward_check: bool,
+}
+
+/// An amount such as `"1.50"`, not below zero. The environment gives numbers where a file has texts.
+fn amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Number(f64),
+    }
+    let text = match Written::deserialize(deserializer)? {
+        Written::Text(text) => text,
+        Written::Number(number) => number.to_string(),
+    };
+    Amount::parse(&text)
+        .filter(|amount| amount.is_zero() || amount.is_positive())
+        .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no amount such as \"1.50\"")))
 }
 
 /// Who runs machines on this node.

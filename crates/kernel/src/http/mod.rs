@@ -26,7 +26,7 @@ pub use self::{
     change::NoBody,
     change::{Body, Change},
     error::{ApiError, ApiResult, Faults, NON_FIELD, Refusals, WriteRefusals},
-    facts::{PathId, Request, RequestFacts},
+    facts::{NamedInPaths, NestedId, PathId, Request, RequestFacts},
     idempotency::{RunningKeys, forget_old_keys},
     page::{Page, PageOf},
     query::{Query, contains_pattern},

@@ -1,5 +1,6 @@
 //! What each command does.
 
+pub(crate) mod addresses;
 pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod billing;

@@ -1,6 +1,12 @@
 //! The demo's catalogue: the example that operators begin with.
 
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
 use compute::{
+    addresses::pools::{self, NewPool, Purpose},
     catalogue::{
         api::{ImageId, LocationId, SizeId},
         file::{ApplyError, CatalogueFile, apply, plan},
@@ -8,6 +14,7 @@ use compute::{
     schema::{images, locations, sizes},
 };
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use kernel::{
     audit::Origin,
     http::{ApiError, ApiResult},
@@ -66,4 +73,39 @@ pub(super) fn load(tx: &mut Tx<'_>) -> ApiResult<Catalogue> {
         catalogue.images.push((id, os_name));
     }
     Ok(catalogue)
+}
+
+/// A pool of each family a location, of prefixes that are nobody's (RFC 6598, RFC 3849).
+pub(super) fn load_pools(tx: &mut Tx<'_>, quarantine_hours: u32) -> ApiResult<()> {
+    const HOUR: Duration = Duration::from_secs(3600);
+    for (number, slug) in (1_u8..).zip(LOCATIONS) {
+        let (v4, v6) = (
+            Ipv4Addr::new(100, 127, number, 0),
+            Ipv6Addr::new(0x2001, 0xdb8, number.into(), 0, 0, 0, 0, 0),
+        );
+        let networks = [
+            (
+                Ipv4Net::new(v4, 24).map(IpNet::V4),
+                IpAddr::from([100, 127, number, 1]),
+            ),
+            (
+                Ipv6Net::new(v6, 64).map(IpNet::V6),
+                IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 1]),
+            ),
+        ];
+        for (network, gateway) in networks {
+            let wanted = NewPool {
+                location: slug.to_owned(),
+                network: network.map_err(ApiError::internal)?,
+                gateway,
+                vlan: None,
+                first: None,
+                last: None,
+                purpose: Purpose::Any,
+                quarantine: HOUR * quarantine_hours,
+            };
+            pools::add(tx, &Origin::system("onetd demo"), &wanted)?;
+        }
+    }
+    Ok(())
 }

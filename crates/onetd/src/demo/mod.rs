@@ -114,6 +114,11 @@ pub async fn load(onet: &Onet, amounts: &Amounts) -> Result<Facts, String> {
         .write("demo_catalogue", catalogue::load)
         .await
         .map_err(text)?;
+    let rest = onet.app.config().compute.address_quarantine_hours;
+    store
+        .write("demo_pools", move |tx| catalogue::load_pools(tx, rest))
+        .await
+        .map_err(text)?;
     let mut people = Vec::new();
     let mut next = 0;
     for (who, each) in [(&OWNER, amounts.instances), (&STRANGER, amounts.instances.min(3))] {

@@ -70,6 +70,8 @@ impl Yard {
             "images", "import", "--file", image, "--slug", "onet-demo", "--os-name", "onet", "--public",
         ]);
         let (cidr, gateway) = (format!("{network}.0/24"), format!("{network}.1"));
+        // The demo data's own network leads nowhere.
+        run(&["addresses", "disable-pool", "100.127.1.0/24"]);
         run(&["addresses", "add-pool", "--location", "par1", "--cidr", &cidr, "--gateway", &gateway]);
         run(&["billing", "add-credit", &site.organization, "500"]);
         Self { program, site, folder, _turn: turn }

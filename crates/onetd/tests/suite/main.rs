@@ -7,6 +7,7 @@
 
 mod account_pages;
 mod accounts;
+mod addresses;
 mod answers;
 mod api_keys;
 mod audit_chain;
@@ -42,6 +43,7 @@ mod project_tokens;
 mod projects;
 mod roles;
 mod schemathesis;
+mod ssh_keys;
 mod store;
 mod tasks;
 mod tokens;

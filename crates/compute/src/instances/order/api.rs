@@ -3,7 +3,6 @@
 
 use kernel::{
     http::Body,
-    id::AnyId,
     json::JsonText,
     money::Fixed,
     openapi::Whole,
@@ -17,6 +16,7 @@ use super::super::api::{BillingCycle, Instance};
 use crate::{
     catalogue::api::{AddonId, ImageId, LocationId, PriceCycle, SizeId, SizePartId},
     orders::InstanceOrder,
+    ssh_keys::api::SshKeyId,
     tasks::api::InstanceTask,
     vpcs::api::VpcId,
 };
@@ -61,7 +61,7 @@ pub(crate) struct InstanceCreate {
     /// SSH keys registered in the project, to place for the administrator.
     #[serde(default)]
     #[schema(max_items = 20, required = false, write_only)]
-    pub(crate) ssh_key_ids: Vec<AnyId>,
+    pub(crate) ssh_key_ids: Vec<SshKeyId>,
     /// cloud-init user data (cloud-config, script or MIME). Never returned.
     #[schema(value_type = String, max_length = 65535, required = false, nullable = false, write_only)]
     pub(crate) user_data: Option<SecretDocument>,

@@ -333,7 +333,7 @@ impl Desk {
         };
         diesel::insert_into(instances::table).values(&row).execute(tx.conn())?;
         rows::index_tags(tx, row.id, &row.tags)?;
-        let machine = self.machine(tx, choice, host);
+        let machine = self.machine(tx, choice, host)?;
         machines::rows::insert(tx, &machine)?;
         ssh_keys::rows::link(tx, row.id, &body.ssh_key_ids)?;
         self.write_addresses(tx, &mut row, body.enable_ipv6)?;
@@ -342,9 +342,9 @@ impl Desk {
         Ok(row)
     }
 
-    fn machine(&self, tx: &Tx<'_>, choice: &Choice, host_id: hosts::HostId) -> MachineRow {
+    fn machine(&self, tx: &mut Tx<'_>, choice: &Choice, host_id: hosts::HostId) -> ApiResult<MachineRow> {
         let share = choice.share();
-        MachineRow {
+        Ok(MachineRow {
             instance_id: self.id,
             host_id,
             cpus: share.cpus,
@@ -357,12 +357,12 @@ impl Desk {
             user_data: self.secrets.user_data.clone(),
             seed_id: Id::new(),
             interface_id: Id::new(),
-            mac_address: machines::rows::new_mac_address(),
+            mac_address: addresses::mac_for(tx, self.id, 0)?,
             private_interface_id: Id::new(),
-            private_mac_address: machines::rows::new_mac_address(),
+            private_mac_address: addresses::mac_for(tx, self.id, 1)?,
             created: tx.now(),
             modified: tx.now(),
-        }
+        })
     }
 
     fn write_addresses(&self, tx: &mut Tx<'_>, row: &mut InstanceRow, with_ipv6: bool) -> ApiResult<()> {
