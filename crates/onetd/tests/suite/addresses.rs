@@ -39,8 +39,11 @@ fn pool(location: &str, network: &str, gateway: &str) -> NewPool {
 }
 
 async fn add_pool(server: &Server, wanted: NewPool) -> ApiResult<()> {
-    let add = move |tx: &mut _| pools::add(tx, &Origin::system("test"), &wanted).map(|_| ());
-    server.app.store().write("test", add).await
+    server
+        .app
+        .store()
+        .write("test", move |tx| pools::add(tx, &Origin::system("test"), &wanted).map(|_| ()))
+        .await
 }
 
 /// Makes these the only pools of the demo instance's location; gives its slug.
