@@ -8,6 +8,7 @@
 
 pub mod addresses;
 mod resolver;
+pub mod trusted;
 
 use std::{
     net::IpAddr,

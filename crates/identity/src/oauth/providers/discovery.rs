@@ -12,7 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{ProviderFault, microsoft, oauth2::SecretIn};
-use crate::oauth::http::Http;
+use kernel::outbound::trusted::Http;
 
 /// Signatures with a public key. `none` is no signature, and HS… would make our secret a signing key.
 const SIGNATURES: [CoreJwsSigningAlgorithm; 9] = [

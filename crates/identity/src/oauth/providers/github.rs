@@ -11,7 +11,8 @@ use super::{
     Answer, Person, ProviderFault,
     oauth2::{self, SecretIn},
 };
-use crate::oauth::{http::Http, journey::Trip};
+use crate::oauth::journey::Trip;
+use kernel::outbound::trusted::Http;
 
 /// What the code is exchanged for.
 #[derive(Deserialize)]

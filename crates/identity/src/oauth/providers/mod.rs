@@ -17,7 +17,8 @@ use kernel::{
 use tokio::sync::Semaphore;
 
 use self::oidc::Oidc;
-use super::{http::Http, journey::Trip};
+use super::journey::Trip;
+use kernel::outbound::trusted::Http;
 
 /// Logins that talk to one provider at once: a slow one can't hold more of the server than this.
 const AT_ONCE: usize = 32;

@@ -8,7 +8,8 @@ use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::ProviderFault;
-use crate::oauth::{http::Http, journey::Trip};
+use crate::oauth::journey::Trip;
+use kernel::outbound::trusted::Http;
 
 /// How the token endpoint is told our secret (RFC 6749, section 2.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

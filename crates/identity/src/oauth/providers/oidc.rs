@@ -27,7 +27,8 @@ use super::{
     discovery::{self, Document, Keys, Known},
     microsoft, oauth2,
 };
-use crate::oauth::{http::Http, journey::Trip};
+use crate::oauth::journey::Trip;
+use kernel::outbound::trusted::Http;
 
 /// What is known of a provider is asked again after this time.
 const FRESH: Duration = Duration::from_secs(60 * 60);
