@@ -80,7 +80,13 @@ pub fn year_of(time: Time) -> i32 {
 /// Year; month, day, hour, minute and second of `time`, in UTC.
 pub fn clock_of(time: Time) -> (u16, [u8; 5]) {
     let date = chrono(time);
-    let parts = [date.month(), date.day(), date.hour(), date.minute(), date.second()];
+    let parts = [
+        date.month(),
+        date.day(),
+        date.hour(),
+        date.minute(),
+        date.second(),
+    ];
     // None of them is above 59.
     let parts = parts.map(|part| u8::try_from(part).unwrap_or(u8::MAX));
     (u16::try_from(date.year()).unwrap_or_default(), parts)

@@ -67,7 +67,9 @@ struct Known {
 
 impl Behind {
     async fn call(&self, method: Method, path: &str, form: &[(String, String)]) -> (StatusCode, Value) {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
         let request = self
             .http
             .request(method, format!("{}{path}", self.base))
@@ -100,21 +102,35 @@ impl Stripe {
             .expect("Python starts");
         let stdin = child.stdin.take();
         kernel::outbound::install_tls();
-        let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("an HTTP client");
         let behind = Behind {
             base: format!("http://127.0.0.1:{port}"),
             http,
         };
         let began = Instant::now();
-        while behind.http.get(format!("{}/v1/charges", behind.base)).send().await.is_err() {
-            assert!(began.elapsed() < Duration::from_secs(60), "localstripe does not answer");
+        while behind
+            .http
+            .get(format!("{}/v1/charges", behind.base))
+            .send()
+            .await
+            .is_err()
+        {
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "localstripe does not answer"
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let front = Arc::new(Front {
             behind: behind.clone(),
             state: Mutex::default(),
         });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound address"));
         let router = Router::new().fallback(serve).with_state(Arc::clone(&front));
         let serving = tokio::spawn(async move {
@@ -154,7 +170,8 @@ impl Stripe {
     /// # Panics
     /// If there is no such account.
     pub async fn account(&self, iban: &str) -> String {
-        self.method(&[("type", "sepa_debit"), ("sepa_debit[iban]", iban)]).await
+        self.method(&[("type", "sepa_debit"), ("sepa_debit[iban]", iban)])
+            .await
     }
 
     async fn method(&self, form: &[(&str, &str)]) -> String {
@@ -169,7 +186,9 @@ impl Stripe {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        self.behind.call(Method::POST, &format!("/v1/{path}"), &form).await
+        self.behind
+            .call(Method::POST, &format!("/v1/{path}"), &form)
+            .await
     }
 
     /// GET from localstripe itself.
@@ -188,7 +207,9 @@ impl Stripe {
             ("client_secret", secret.as_str().expect("it has a secret")),
             ("success", if success { "true" } else { "false" }),
         ];
-        let (status, answer) = self.call(&format!("payment_intents/{intent}/_authenticate"), &form).await;
+        let (status, answer) = self
+            .call(&format!("payment_intents/{intent}/_authenticate"), &form)
+            .await;
         assert_eq!(status, StatusCode::OK, "{answer}");
     }
 
@@ -199,8 +220,11 @@ impl Stripe {
     pub async fn charged(&self) -> Vec<i64> {
         let charges = self.get("charges?limit=100").await;
         let charges = charges["data"].as_array().expect("a list").clone();
-        let paid = charges.into_iter().filter(|charge| charge["status"] == "succeeded");
-        paid.map(|charge| charge["amount"].as_i64().expect("a number")).collect()
+        let paid = charges
+            .into_iter()
+            .filter(|charge| charge["status"] == "succeeded");
+        paid.map(|charge| charge["amount"].as_i64().expect("a number"))
+            .collect()
     }
 
     /// Events go to `url` from now on, signed with `secret`.
@@ -208,8 +232,14 @@ impl Stripe {
     /// # Panics
     /// If localstripe does not take it.
     pub async fn report_to(&self, url: &str, secret: &str) {
-        let form = [("url".to_owned(), url.to_owned()), ("secret".to_owned(), secret.to_owned())];
-        let (status, _) = self.behind.call(Method::POST, "/_config/webhooks/onet", &form).await;
+        let form = [
+            ("url".to_owned(), url.to_owned()),
+            ("secret".to_owned(), secret.to_owned()),
+        ];
+        let (status, _) = self
+            .behind
+            .call(Method::POST, "/_config/webhooks/onet", &form)
+            .await;
         assert_eq!(status, StatusCode::OK);
     }
 
@@ -248,13 +278,16 @@ async fn serve(
     let path = uri.path().to_owned();
     let known = || front.state.lock().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(headers["authorization"], format!("Bearer {SECRET_KEY}"));
-    let key = headers.get("idempotency-key").map(|key| key.to_str().expect("text").to_owned());
+    let key = headers
+        .get("idempotency-key")
+        .map(|key| key.to_str().expect("text").to_owned());
     if let Some(key) = &key {
         let mut known = known();
         known.keys_seen.push(key.clone());
         if let Some((first, status, answer)) = known.answers.get(key) {
             if *first != body {
-                let error = json!({"error": {"type": "idempotency_error", "message": "Keys are for one request."}});
+                let error =
+                    json!({"error": {"type": "idempotency_error", "message": "Keys are for one request."}});
                 return respond(StatusCode::BAD_REQUEST, &error);
             }
             return respond(*status, answer);
@@ -305,12 +338,19 @@ impl Front {
             let return_url = take("return_url");
             let payer_is_away = take("off_session").is_some();
             let is_anew = take("payment_method").is_some();
-            assert_ne!(return_url.is_some(), payer_is_away, "somebody comes back, or nobody is there");
+            assert_ne!(
+                return_url.is_some(),
+                payer_is_away,
+                "somebody comes back, or nobody is there"
+            );
             if let Some(url) = return_url {
                 known().return_urls.insert(intent.clone(), url);
             }
             if is_anew && known().unheard.remove(&intent) {
-                let found = self.behind.call(Method::GET, &format!("/v1/payment_intents/{intent}"), &[]).await;
+                let found = self
+                    .behind
+                    .call(Method::GET, &format!("/v1/payment_intents/{intent}"), &[])
+                    .await;
                 return (found.0, self.shown(&intent, found.1));
             }
             let (status, answer) = self.behind.call(method, path, &form).await;
@@ -339,7 +379,8 @@ impl Front {
                 "message": "Your card was declined. This transaction requires authentication."});
         } else if let Some(back) = known.return_urls.get(intent) {
             let page = format!("https://hooks.stripe.example/redirect/authenticate/{intent}");
-            answer["next_action"] = json!({"type": "redirect_to_url", "redirect_to_url": {"url": page, "return_url": back}});
+            answer["next_action"] =
+                json!({"type": "redirect_to_url", "redirect_to_url": {"url": page, "return_url": back}});
         }
         answer
     }

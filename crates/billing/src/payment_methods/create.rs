@@ -47,7 +47,10 @@ pub(crate) async fn create_payment_method(
         return Err(Faults::one("provider_token", "This field is required.").into());
     }
     let organization = scope.organization;
-    let driver = billing.first_driver().map(|driver| driver.name()).unwrap_or_default();
+    let driver = billing
+        .first_driver()
+        .map(|driver| driver.name())
+        .unwrap_or_default();
     let known = billing.app().store().read("known_payment_method", move |conn| {
         rows::newest_reference(conn, organization, driver)
     });

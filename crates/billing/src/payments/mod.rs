@@ -26,15 +26,15 @@ use kernel::{
 };
 use serde_json::json;
 
+pub(crate) use self::forget::forget;
 pub use self::{
     charge::ChargePayment,
-    forget::ForgetMethod,
     driver::{Attached, Charge, Charged, DriverError, Later, NewMethod, PaymentDriver},
+    forget::ForgetMethod,
     rows::{PaymentId, PaymentKind, PaymentRow, PaymentStatus},
     sandbox::Sandbox,
     stripe::Stripe,
 };
-pub(crate) use self::forget::forget;
 use crate::{
     Billing,
     accounts::{self, AccountRow},

@@ -61,7 +61,10 @@ pub struct PaymentRow {
 impl PaymentRow {
     /// Whether it may still succeed.
     pub const fn is_open(&self) -> bool {
-        matches!(self.status, PaymentStatus::Pending | PaymentStatus::RequiresAction)
+        matches!(
+            self.status,
+            PaymentStatus::Pending | PaymentStatus::RequiresAction
+        )
     }
 }
 

@@ -47,10 +47,7 @@ pub struct Http {
 
 impl Http {
     /// Sends a request and reads the whole answer, whatever its status.
-    pub async fn send(
-        &self,
-        request: http::Request<Vec<u8>>,
-    ) -> Result<http::Response<Vec<u8>>, HttpFault> {
+    pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, HttpFault> {
         let client = self.client.get_or_init(connect).as_ref();
         let client = client.map_err(|fault| HttpFault::Failed(fault.clone()))?;
         let mut answer = client.execute(request.try_into()?).await?;

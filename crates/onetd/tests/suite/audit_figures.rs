@@ -297,7 +297,10 @@ async fn chained_puts(engine: Engine) {
         println!("{engine:?}: {with:.0} PUTs a second with the chain, {without:.0} without");
     }
     ratios.sort_by(f64::total_cmp);
-    println!("{engine:?}: the chain leaves {:.3} of the PUTs (median)", ratios[2]);
+    println!(
+        "{engine:?}: the chain leaves {:.3} of the PUTs (median)",
+        ratios[2]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,9 @@ pub(super) const HEIGHT: f32 = 841.89;
 /// A colour: red, green, blue.
 pub(super) type Colour = (f32, f32, f32);
 
+/// Bytes that no line has: what is longer need not be measured.
+const LONGEST_LINE: usize = 1024;
+
 /// How a text looks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
@@ -107,19 +110,24 @@ impl Canvas {
                 } else {
                     format!("{line} {word}")
                 };
-                if self.width(style, &longer) <= width {
+                // A longer word is measured as it is broken.
+                let may_fit = longer.len() < LONGEST_LINE;
+                if may_fit && self.width(style, &longer) <= width {
                     line = longer;
                     continue;
                 }
                 if !line.is_empty() {
                     lines.push(std::mem::take(&mut line));
                 }
+                let mut taken = 0.0;
                 for character in word.chars() {
-                    line.push(character);
-                    if self.width(style, &line) > width && line.chars().count() > 1 {
-                        line.pop();
-                        lines.push(std::mem::replace(&mut line, character.to_string()));
+                    let more = self.width(style, character.encode_utf8(&mut [0; 4]));
+                    if taken + more > width && !line.is_empty() {
+                        lines.push(std::mem::take(&mut line));
+                        taken = 0.0;
                     }
+                    line.push(character);
+                    taken += more;
                 }
             }
             if !line.is_empty() {

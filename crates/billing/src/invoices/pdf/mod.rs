@@ -4,6 +4,7 @@
 //! `docs/decisions/0027-invoices-as-pdf.md`.
 
 mod canvas;
+mod countries;
 mod font;
 mod scripts;
 mod words;
@@ -160,7 +161,8 @@ impl Sheet<'_> {
         let mut y = y;
         for line in self.canvas.lines(style, text, width) {
             y += style.size * LEADING;
-            self.canvas.text(x, y - style.size * (LEADING - 1.0), style, &line);
+            self.canvas
+                .text(x, y - style.size * (LEADING - 1.0), style, &line);
         }
         y
     }
@@ -173,7 +175,8 @@ impl Sheet<'_> {
         let title = self.title();
         self.canvas.text_to(RIGHT, self.y + TITLE.size, TITLE, title);
         let number = Style { size: 11.0, ..STRONG };
-        self.canvas.text_to(RIGHT, self.y + 38.0, number, &self.view.invoice.number);
+        self.canvas
+            .text_to(RIGHT, self.y + 38.0, number, &self.view.invoice.number);
         let stamps = &self.words.stamps;
         let stamp = match self.view.invoice.status {
             InvoiceStatus::Paid if !self.is_credit_note() => Some((stamps.paid, CALM)),
@@ -231,15 +234,12 @@ impl Sheet<'_> {
             parties.address_1.clone(),
             parties.address_2.clone(),
             place.join(" "),
-            parties.country.clone(),
+            countries::name(&parties.country, words.language()).to_owned(),
         ];
         ends.push(self.address(columns[1], top, width, &customer, &parties.vat_number));
 
         let invoice = &self.view.invoice;
-        let mut facts = vec![
-            (words.number, invoice.number.clone()),
-            (words.issued, self.day(invoice.issued_at)),
-        ];
+        let mut facts = vec![(words.issued, self.day(invoice.issued_at))];
         if let Some(of) = &self.view.credit_of {
             facts.push((words.takes_back, of.clone()));
         }
@@ -256,9 +256,10 @@ impl Sheet<'_> {
         if !parties.purchase_order.is_empty() {
             facts.push((words.purchase_order, parties.purchase_order.clone()));
         }
-        let mut y = top - 3.5;
+        // The first fact stands on the line of the labels.
+        let mut y = top + 7.5 - BODY.size;
         for (name, fact) in facts {
-            self.canvas.text(columns[2], y + 11.0, SMALL, name);
+            self.canvas.text(columns[2], y + BODY.size, SMALL, name);
             let x = columns[2] + 68.0;
             y = self.block(x, y, RIGHT - x, BODY, &fact);
         }
@@ -287,8 +288,7 @@ impl Sheet<'_> {
             return false;
         }
         let words = self.words;
-        self.canvas
-            .text_to(RIGHT, HEIGHT - 62.0, SMALL, words.continued);
+        self.canvas.text_to(RIGHT, HEIGHT - 62.0, SMALL, words.continued);
         self.canvas.begin_page();
         self.canvas.fill((0.0, 0.0), (WIDTH, 6.0), ACCENT);
         let title = format!("{} {}", self.title(), self.view.invoice.number);
@@ -309,8 +309,7 @@ impl Sheet<'_> {
 
     fn table_head(&mut self, columns: &Columns) {
         let words = self.words;
-        self.canvas
-            .fill((MARGIN, self.y), (RIGHT - MARGIN, 20.0), SHADE);
+        self.canvas.fill((MARGIN, self.y), (RIGHT - MARGIN, 20.0), SHADE);
         let y = self.y + 13.0;
         let style = Style {
             size: 8.0,
@@ -319,7 +318,8 @@ impl Sheet<'_> {
         };
         self.canvas.text(MARGIN + 6.0, y, style, words.description);
         self.canvas.text_to(columns.quantity, y, style, words.quantity);
-        self.canvas.text_to(columns.unit_price, y, style, words.unit_price);
+        self.canvas
+            .text_to(columns.unit_price, y, style, words.unit_price);
         if let Some(discount) = columns.discount {
             self.canvas.text_to(discount, y, style, words.discount);
         }
@@ -338,9 +338,10 @@ impl Sheet<'_> {
         };
         let (left, width) = (MARGIN + 6.0, columns.description - 10.0);
         let texts = self.canvas.lines(BODY, description, width);
-        let period = line.period_start.zip(line.period_end).map(|(start, end)| {
-            format!("{} {} {}", self.day(start), words.until, self.day(end))
-        });
+        let period = line
+            .period_start
+            .zip(line.period_end)
+            .map(|(start, end)| format!("{} {} {}", self.day(start), words.until, self.day(end)));
         let periods = period.map_or_else(Vec::new, |period| self.canvas.lines(SMALL, &period, width));
         let lines = |count: usize, style: Style| {
             f32::from(u16::try_from(count).unwrap_or(u16::MAX)) * style.size * LEADING
@@ -379,11 +380,7 @@ impl Sheet<'_> {
         let mut rows = vec![(words.subtotal.to_owned(), invoice.subtotal)];
         for (rate, net, tax) in &view.taxes {
             let (before, between) = words.tax;
-            let name = format!(
-                "{before} {} {between} {}",
-                words.percent(*rate),
-                self.money(*net)
-            );
+            let name = format!("{before} {} {between} {}", words.percent(*rate), self.money(*net));
             rows.push((name, *tax));
         }
         let mut after = Vec::new();
@@ -402,8 +399,7 @@ impl Sheet<'_> {
         for (name, amount) in rows {
             self.sum(left, BODY, &name, amount);
         }
-        self.canvas
-            .fill((left, self.y + 1.0), (RIGHT - left, 0.8), INK);
+        self.canvas.fill((left, self.y + 1.0), (RIGHT - left, 0.8), INK);
         self.y += 3.0;
         self.sum(left, STRONG, words.total, invoice.total);
         for (name, amount) in after {
@@ -411,8 +407,7 @@ impl Sheet<'_> {
         }
         if !self.is_credit_note() {
             self.y += 4.0;
-            self.canvas
-                .fill((left, self.y), (RIGHT - left, 24.0), SHADE);
+            self.canvas.fill((left, self.y), (RIGHT - left, 24.0), SHADE);
             let style = Style {
                 size: 10.5,
                 bold: true,

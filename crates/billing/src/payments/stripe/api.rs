@@ -99,8 +99,14 @@ impl Api {
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         }
         let unreachable = |error: &dyn std::fmt::Display| Fault::Unreachable(error.to_string());
-        let request = request.body(body.into_bytes()).map_err(|error| unreachable(&error))?;
-        let answer = self.http.send(request).await.map_err(|error| unreachable(&error))?;
+        let request = request
+            .body(body.into_bytes())
+            .map_err(|error| unreachable(&error))?;
+        let answer = self
+            .http
+            .send(request)
+            .await
+            .map_err(|error| unreachable(&error))?;
         let status = answer.status();
         let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         if status.is_success() && body.is_object() {

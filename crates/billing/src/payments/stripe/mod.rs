@@ -51,7 +51,9 @@ impl Stripe {
         }
         if OTHER_UNITS.contains(&settings.currency.as_str()) {
             let currency = &settings.currency;
-            return Err(format!("billing.currency: {currency} can't be charged with Stripe"));
+            return Err(format!(
+                "billing.currency: {currency} can't be charged with Stripe"
+            ));
         }
         Ok(Self {
             api: Api::new(&settings.stripe.url, settings.stripe.secret_key.clone()),
@@ -76,7 +78,9 @@ impl Stripe {
             Err(fault) => return Err(fault.into()),
         };
         let (name, owner) = (text(&found["id"]), text(&found["customer"]));
-        let customer = known.as_deref().and_then(|known| Some(split(known)?.0.to_owned()));
+        let customer = known
+            .as_deref()
+            .and_then(|known| Some(split(known)?.0.to_owned()));
         // A method of somebody else's is no token of this customer's browser.
         let is_free = owner.is_empty() || customer.as_ref() == Some(&owner);
         if !is_name(&name, "pm_") || found["type"] != kind.as_str() || !is_free {
@@ -158,7 +162,10 @@ impl Stripe {
             && intent["status"] == "requires_payment_method"
         {
             let (_, method) = split(&charge.method).ok_or_else(gone)?;
-            let form = [("payment_method", method), ("return_url", self.return_url(charge))];
+            let form = [
+                ("payment_method", method),
+                ("return_url", self.return_url(charge)),
+            ];
             refused = self.send_confirmation(name, &form).await?;
             intent = self.intent(name).await?;
         }
@@ -190,7 +197,11 @@ impl Stripe {
     }
 
     async fn cancel(&self, name: &str) -> Result<Charged, DriverError> {
-        match self.api.post(&format!("payment_intents/{name}/cancel"), &[], None).await {
+        match self
+            .api
+            .post(&format!("payment_intents/{name}/cancel"), &[], None)
+            .await
+        {
             // Refused: it has come to an end meanwhile, or is just being paid.
             Ok(_) | Err(Fault::Refused(_)) => {}
             Err(fault) => return Err(fault.into()),
@@ -273,7 +284,10 @@ fn split(reference: &str) -> Option<(&str, &str)> {
 fn is_name(text: &str, prefix: &str) -> bool {
     text.len() <= 255
         && text.strip_prefix(prefix).is_some_and(|rest| {
-            !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            !rest.is_empty()
+                && rest
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         })
 }
 
@@ -306,8 +320,18 @@ mod tests {
     fn an_intent_tells_what_became_of_it() {
         let of = |status: &str| outcome(&json!({"id": "pi_1", "status": status}));
         let reference = || "pi_1".to_owned();
-        assert_eq!(of("succeeded"), Some(Charged::Succeeded { reference: reference() }));
-        assert_eq!(of("processing"), Some(Charged::Pending { reference: reference() }));
+        assert_eq!(
+            of("succeeded"),
+            Some(Charged::Succeeded {
+                reference: reference()
+            })
+        );
+        assert_eq!(
+            of("processing"),
+            Some(Charged::Pending {
+                reference: reference()
+            })
+        );
         assert_eq!(of("requires_confirmation"), None);
         assert!(matches!(of("canceled"), Some(Charged::Declined { .. })));
         let declined = json!({"id": "pi_1", "status": "requires_payment_method",

@@ -36,7 +36,9 @@ async fn receive(State(billing): State<Billing>, headers: HeaderMap, body: Bytes
     if secret.is_empty() || billing.driver(NAME).is_none() {
         return Ok(StatusCode::NOT_FOUND);
     }
-    let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
+    let signature = headers
+        .get("stripe-signature")
+        .and_then(|value| value.to_str().ok());
     let now = billing.app().clock().now();
     if !signature.is_some_and(|signature| is_signed(secret, signature, &body, now)) {
         return Ok(StatusCode::BAD_REQUEST);
@@ -74,12 +76,19 @@ fn subject(body: &[u8]) -> Option<String> {
 /// `t=SECONDS,v1=HEX[,v1=HEX…]`: HMAC-SHA256 over `SECONDS.BODY`, one for each secret that is valid at the time
 /// (<https://docs.stripe.com/webhooks#verify-manually>).
 fn is_signed(secret: &str, signature: &str, body: &[u8], now: Time) -> bool {
-    let parts = || signature.split(',').filter_map(|part| part.trim().split_once('='));
+    let parts = || {
+        signature
+            .split(',')
+            .filter_map(|part| part.trim().split_once('='))
+    };
     let Some(time) = parts().find_map(|(name, value)| (name == "t").then_some(value)) else {
         return false;
     };
     let now = now.micros() / 1_000_000;
-    if !time.parse::<i64>().is_ok_and(|time| now.abs_diff(time) <= TOLERANCE) {
+    if !time
+        .parse::<i64>()
+        .is_ok_and(|time| now.abs_diff(time) <= TOLERANCE)
+    {
         return false;
     }
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
@@ -116,12 +125,32 @@ mod tests {
         let ok = |secret: &str, signature: &str, body: &[u8], now| is_signed(secret, signature, body, now);
         let good = format!("t=1700000000,v1={SIGNATURE}");
         assert!(ok("whsec_test", &good, b"{}", now));
-        assert!(ok("whsec_test", &format!("t=1700000000, v1=00, v1={SIGNATURE}"), b"{}", now));
+        assert!(ok(
+            "whsec_test",
+            &format!("t=1700000000, v1=00, v1={SIGNATURE}"),
+            b"{}",
+            now
+        ));
         assert!(!ok("whsec_else", &good, b"{}", now));
         assert!(!ok("whsec_test", &good, b"{ }", now));
-        assert!(!ok("whsec_test", &format!("t=1700000001,v1={SIGNATURE}"), b"{}", now));
-        assert!(!ok("whsec_test", &format!("t=1700000000,v0={SIGNATURE}"), b"{}", now));
-        assert!(!ok("whsec_test", &good, b"{}", Time::from_micros(1_700_000_301 * 1_000_000)));
+        assert!(!ok(
+            "whsec_test",
+            &format!("t=1700000001,v1={SIGNATURE}"),
+            b"{}",
+            now
+        ));
+        assert!(!ok(
+            "whsec_test",
+            &format!("t=1700000000,v0={SIGNATURE}"),
+            b"{}",
+            now
+        ));
+        assert!(!ok(
+            "whsec_test",
+            &good,
+            b"{}",
+            Time::from_micros(1_700_000_301 * 1_000_000)
+        ));
         assert!(!ok("whsec_test", "", b"{}", now));
         assert!(!ok("whsec_test", "t=1700000000,v1=zz", b"{}", now));
     }

@@ -4,7 +4,7 @@
 //! application has got hold of, follows from the code: it is exchanged with our secret and our PKCE verifier.
 
 use http::{Request, StatusCode, header};
-use kernel::config::OauthProvider;
+use kernel::{config::OauthProvider, outbound::trusted::Http};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -12,7 +12,6 @@ use super::{
     oauth2::{self, SecretIn},
 };
 use crate::oauth::journey::Trip;
-use kernel::outbound::trusted::Http;
 
 /// What the code is exchanged for.
 #[derive(Deserialize)]

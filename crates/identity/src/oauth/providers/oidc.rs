@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use kernel::{
     config::{OauthKind, OauthProvider},
+    outbound::trusted::Http,
     time::Time,
 };
 use openidconnect::{
@@ -28,7 +29,6 @@ use super::{
     microsoft, oauth2,
 };
 use crate::oauth::journey::Trip;
-use kernel::outbound::trusted::Http;
 
 /// What is known of a provider is asked again after this time.
 const FRESH: Duration = Duration::from_secs(60 * 60);

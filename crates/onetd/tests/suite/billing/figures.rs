@@ -80,7 +80,9 @@ async fn renewals(engine: Engine, with_credit: bool) -> (f64, f64) {
     let written = server.app.store().write("test", move |tx| {
         for some in copies.chunks(500) {
             for row in some {
-                diesel::insert_into(services::table).values(row).execute(tx.conn())?;
+                diesel::insert_into(services::table)
+                    .values(row)
+                    .execute(tx.conn())?;
             }
         }
         Ok::<_, StoreError>(())
@@ -105,7 +107,11 @@ async fn figures(engine: Engine) {
             let (rate, least) = renewals(engine, with_credit).await;
             println!(
                 "{engine:?}, {}: {rate:.0} renewals a second, {least:.0} bare writes a second, ratio {:.2}",
-                if with_credit { "paid from credit" } else { "to be paid" },
+                if with_credit {
+                    "paid from credit"
+                } else {
+                    "to be paid"
+                },
                 rate / least
             );
         }

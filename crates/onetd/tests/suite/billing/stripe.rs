@@ -45,7 +45,10 @@ impl Scene {
 
     async fn add(&self, kind: &str, token: &str) -> testkit::Answer {
         let body = json!({"type": kind, "is_default": true, "provider_token": token});
-        self.server.owner().post(&self.shop.path("/payment-methods"), &body).await
+        self.server
+            .owner()
+            .post(&self.shop.path("/payment-methods"), &body)
+            .await
     }
 
     async fn add_card(&self, number: &str) -> Value {
@@ -56,9 +59,16 @@ impl Scene {
     /// Asks for credit; gives the invoice's path.
     async fn top_up(&self, text: &str) -> String {
         let body = json!({"amount": text, "return_url": "https://console.example/back"});
-        let asked = self.server.owner().post(&self.shop.path("/top-up"), &body).await.expect(201).body;
+        let asked = self
+            .server
+            .owner()
+            .post(&self.shop.path("/top-up"), &body)
+            .await
+            .expect(201)
+            .body;
         assert_eq!(asked["status"], "pending");
-        self.shop.path(&format!("/invoices/{}", asked["invoice"]["id"].as_str().unwrap()))
+        self.shop
+            .path(&format!("/invoices/{}", asked["invoice"]["id"].as_str().unwrap()))
     }
 
     async fn invoice(&self, path: &str) -> Value {
