@@ -97,7 +97,7 @@ impl Font {
         let mut glyphs = GlyphRemapper::new();
         let mut map: Vec<u8> = vec![0, 0];
         let mut to_unicode: UnicodeCmap<u16> = UnicodeCmap::new(Name(b"Custom"), SYSTEM);
-        for (number, (character, glyph, _)) in (1..).zip(&self.used) {
+        for (number, (character, glyph, _)) in (1..=u16::MAX).zip(&self.used) {
             map.extend(glyphs.remap(*glyph).to_be_bytes());
             to_unicode.pair(number, *character);
         }
