@@ -93,6 +93,12 @@ const PACKAGES: &[Package] = &[
         present: || run::installed("zbarimg"),
     },
     Package {
+        name: "poppler-utils",
+        purpose: "a reader of PDF files",
+        need: Need::Test,
+        present: || run::installed("pdftotext"),
+    },
+    Package {
         name: QEMU,
         purpose: "virtual machines",
         need: Need::Machines,

@@ -104,7 +104,15 @@ impl Billing {
 
     /// The kinds of tasks that the area enqueues.
     pub fn kinds(&self) -> Vec<Arc<dyn kernel::tasks::Kind>> {
-        vec![Arc::new(payments::ChargePayment::new(self))]
+        vec![
+            Arc::new(payments::ChargePayment::new(self)),
+            Arc::new(payments::ForgetMethod::new(self)),
+        ]
+    }
+
+    /// Where payment providers report: not among the API's operations.
+    pub fn hooks(&self) -> axum::Router {
+        payments::stripe::webhook::routes(self)
     }
 
     pub(crate) fn app(&self) -> &App {

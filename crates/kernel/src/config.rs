@@ -282,6 +282,7 @@ pub struct Billing {
     pub seller_vat_number: String,
     pub invoice_prefix: String,
     pub credit_note_prefix: String,
+    pub invoice_note: String,
     pub renewal_days: u32,
     pub due_days: u32,
     pub payable_days: u32,
@@ -290,6 +291,17 @@ pub struct Billing {
     pub grace_days: u32,
     pub poll_seconds: u64,
     pub payment_driver: String,
+    pub stripe: Stripe,
+}
+
+/// `[billing.stripe]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Stripe {
+    pub url: String,
+    pub secret_key: Secret,
+    pub webhook_secret: Secret,
 }
 
 /// `[images]`

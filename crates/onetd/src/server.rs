@@ -4,7 +4,7 @@ use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Durat
 
 use billing::{
     Billing,
-    payments::{PaymentDriver, Sandbox},
+    payments::{PaymentDriver, Sandbox, Stripe, stripe},
 };
 use compute::{
     Compute,
@@ -87,7 +87,7 @@ impl Onet {
             .map_err(|error| error.to_string())?;
         let access = Arc::new(identity.clone());
         let app = App::new(config, store, clock, access, master.sealer(), mailer);
-        let drivers = payment_drivers(&app.config().billing)?;
+        let drivers = payment_drivers(app.config())?;
         let billing = Billing::new(app.clone(), drivers);
         let compute = Compute::new(app.clone(), billing.clone());
         let images = NodeStore::new(compute.hosts(), hypervisor_folder(app.config()));
@@ -118,6 +118,7 @@ impl Onet {
             .merge(self.compute.routes());
         let pages = docs_page::routes()
             .merge(mail::page::routes(&self.app))
+            .merge(self.billing.hooks())
             .merge(identity::pages(self.identity.clone()))
             .merge(account_pages::routes(self.app.config().server.account_pages));
         Areas::new(openapi::head(), routes, pages)
@@ -221,10 +222,16 @@ fn qemu_settings(config: &Config) -> QemuSettings {
 }
 
 /// The drivers that payment methods can be stored with.
-fn payment_drivers(settings: &kernel::config::Billing) -> Result<Vec<Arc<dyn PaymentDriver>>, String> {
+fn payment_drivers(config: &Config) -> Result<Vec<Arc<dyn PaymentDriver>>, String> {
+    let settings = &config.billing;
+    let console = match config.auth.console_url.as_str() {
+        "" => config.server.base_url(),
+        console => console.to_owned(),
+    };
     match settings.payment_driver.as_str() {
         "" => Ok(Vec::new()),
         "sandbox" => Ok(vec![Arc::new(Sandbox)]),
+        stripe::NAME => Ok(vec![Arc::new(Stripe::new(settings, console)?)]),
         other => Err(format!("billing.payment_driver: there is no driver `{other}`")),
     }
 }

@@ -1,10 +1,12 @@
 //! Invoices and credit notes: numbered without gaps, taxed, paid or taken back.
 
 mod api;
+mod download;
 mod get;
 mod issue;
 mod list;
 mod pay;
+mod pdf;
 mod rows;
 pub(crate) mod rules;
 mod settle;
@@ -33,5 +35,6 @@ pub(crate) fn routes() -> OpenApiRouter<Billing> {
     OpenApiRouter::new()
         .routes(routes!(list::list_invoices))
         .routes(routes!(get::get_invoice))
+        .routes(routes!(download::download_invoice))
         .routes(routes!(pay::pay_invoice))
 }

@@ -22,7 +22,7 @@ pub mod shape;
 mod upload;
 
 pub use self::{
-    answer::{Answer, Versioned},
+    answer::{Answer, File, Versioned},
     change::NoBody,
     change::{Body, Change},
     error::{ApiError, ApiResult, Faults, NON_FIELD, Refusals, WriteRefusals},

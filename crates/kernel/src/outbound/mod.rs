@@ -9,6 +9,7 @@
 pub mod addresses;
 mod download;
 mod resolver;
+pub mod trusted;
 
 use std::{
     net::IpAddr,
