@@ -325,6 +325,13 @@ on_both! {
         let id = create(&server, &json!({"name": "Right", "source_url": world.url("good.qcow2"), "checksum": right})).await;
         world.run(&server).await;
         assert_eq!(file_of(&server, &id).await["status"], "available");
+        // Who knows the checksum of an image that hosts have, and has not the file, does not get the image.
+        std::fs::write(world.path("other.raw"), vec![1; 4096]).unwrap();
+        let known = sum::<Sha256>(&world.path("good.qcow2"));
+        let id = create(&server, &json!({"name": "Taken", "source_url": world.url("other.raw"), "checksum": known})).await;
+        world.run(&server).await;
+        let file = file_of(&server, &id).await;
+        assert_eq!((&file["status"], &file["checksum"]), (&json!("failed"), &Value::Null));
     }
 
     async fn a_host_that_fails_in_passing_is_asked_again(server: Server, |config| { low_limits(config) }) {
