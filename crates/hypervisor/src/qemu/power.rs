@@ -11,7 +11,7 @@ use super::{
     Qemu, arguments,
     control_group::{self, OVERHEAD_MIB},
     disks::no_disk,
-    folder::{Bound, CONTROL, Folder, Reboot, Record},
+    folder::{Bound, CONTROL, Folder, Reboot, Record, older},
     qmp::Qmp,
     statistics, sweep,
 };
@@ -101,7 +101,9 @@ impl Qemu {
         words.extend(arguments::arguments(vm, record, folder, &host)?);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let log = folder.complaints();
-        remove_file(&log).await?;
+        for path in [&log, &older(&log)] {
+            remove_file(path).await?;
+        }
         self.host
             .programs
             .detach("prlimit", &words, folder.path(), &log)
