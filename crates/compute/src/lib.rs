@@ -11,9 +11,11 @@ pub mod hosts;
 pub mod images;
 pub mod instances;
 pub mod machines;
+pub mod metrics;
 pub mod network;
 mod orders;
 mod product;
+pub mod reconciler;
 mod resources;
 pub mod schema;
 pub mod ssh_keys;
@@ -32,6 +34,7 @@ use crate::{
     catalogue::Catalogues,
     hosts::Hosts,
     network::{MachineInterfaces, NetworkDriver},
+    reconciler::Reconciler,
 };
 
 /// What the area's handlers share.
@@ -41,6 +44,7 @@ pub struct Compute {
     catalogues: Catalogues,
     billing: Billing,
     hosts: Hosts,
+    reconciler: Reconciler,
 }
 
 impl FromRef<Compute> for App {
@@ -59,6 +63,7 @@ impl Compute {
             catalogues: Catalogues::default(),
             billing,
             hosts: Hosts::default(),
+            reconciler: Reconciler::default(),
         }
     }
 
@@ -73,6 +78,9 @@ impl Compute {
             .merge(catalogue::routes())
             .merge(vpcs::routes())
             .merge(instances::routes())
+            .merge(hosts::routes())
+            .merge(reconciler::routes())
+            .merge(metrics::routes())
             .merge(tasks::routes())
             .with_state(self.clone())
     }

@@ -79,6 +79,9 @@ enum Command {
     /// Change what an organization has paid, owes or may have.
     #[command(subcommand)]
     Billing(commands::billing::Action),
+    /// The hosts that run machines.
+    #[command(subcommand)]
+    Hosts(commands::hosts::What),
     /// Look after the books.
     #[command(subcommand)]
     Ledger(commands::billing::Books),
@@ -105,6 +108,7 @@ pub fn run() -> ExitCode {
         Command::RestoreOrganization { id } => commands::organizations::restore(&places, &id),
         Command::Billing(action) => commands::billing::act(&places, action),
         Command::Ledger(books) => commands::billing::books(&places, &books),
+        Command::Hosts(what) => commands::hosts::run(&places, what),
         Command::Demo(amounts) => commands::demo(&places, &amounts),
     };
     match outcome {

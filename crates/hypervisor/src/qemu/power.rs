@@ -48,7 +48,7 @@ impl Qemu {
         }
         sweep(&folder).await?;
         for interface in &spec.interfaces {
-            self.host.network.plug(vm, interface).await?;
+            self.host.network.plug_anew(vm, interface).await?;
         }
         let mut attempt = 0;
         loop {

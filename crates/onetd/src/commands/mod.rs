@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod billing;
+pub(crate) mod hosts;
 pub(crate) mod organizations;
 pub(crate) mod users;
 
