@@ -23,14 +23,13 @@ const FEW: i64 = 5;
 
 /// Whether a size can be ordered in a location.
 #[derive(Debug, Serialize, ToSchema)]
-#[expect(missing_docs, reason = "the fields are the published API's")]
-pub struct SizeAvailability {
-    pub size_id: SizeId,
-    pub location_id: LocationId,
-    pub is_available: bool,
+pub(crate) struct SizeAvailability {
+    pub(crate) size_id: SizeId,
+    pub(crate) location_id: LocationId,
+    pub(crate) is_available: bool,
     /// Shown only when few are left
     #[schema(required, value_type = Option<Whole>)]
-    pub remaining: Option<i64>,
+    pub(crate) remaining: Option<i64>,
 }
 
 /// [Sizes] List size availability by location

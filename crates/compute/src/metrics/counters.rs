@@ -9,14 +9,13 @@ use crate::schema::machine_watches;
 /// run begins there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = machine_watches)]
-#[expect(missing_docs, reason = "the migrations document columns")]
-pub struct Counters {
-    pub uptime_ms: i64,
-    pub cpu_ms: i64,
-    pub disk_read_bytes: i64,
-    pub disk_write_bytes: i64,
-    pub network_in_bytes: i64,
-    pub network_out_bytes: i64,
+pub(crate) struct Counters {
+    pub(crate) uptime_ms: i64,
+    pub(crate) cpu_ms: i64,
+    pub(crate) disk_read_bytes: i64,
+    pub(crate) disk_write_bytes: i64,
+    pub(crate) network_in_bytes: i64,
+    pub(crate) network_out_bytes: i64,
 }
 
 /// What a machine used between two looks, and had in use at the second one.

@@ -50,7 +50,7 @@ pub(super) async fn act(app: &App, machine: &Watched, verdict: Verdict, looked: 
 }
 
 fn perform(tx: &mut Tx<'_>, row: &InstanceRow, verdict: Verdict) -> Result<(), StoreError> {
-    let name = &row.name;
+    let called = &row.name;
     match verdict {
         Verdict::Nothing => Ok(()),
         Verdict::StartAgain { count, since } => {
@@ -59,28 +59,28 @@ fn perform(tx: &mut Tx<'_>, row: &InstanceRow, verdict: Verdict) -> Result<(), S
             }
             count_restarts(tx, row, count, Some(since))?;
             tx.enqueue(&task(name::START, row, None))?;
-            let text = format!("The machine of instance {name} has ended unexpectedly: it is started again");
+            let text = format!("The machine of instance {called} has ended unexpectedly: it is started again");
             tell(tx, row, "instance.started_again", text, (Changes::default(), AuditStatus::Success))
         }
         Verdict::GiveUp => {
             // Whoever starts it by hand begins anew.
             count_restarts(tx, row, 0, None)?;
-            let text = format!("The machine of instance {name} ends unexpectedly again and again: it stays off");
+            let text = format!("The machine of instance {called} ends unexpectedly again and again: it stays off");
             leave_off(tx, row, "instance.restarts_given_up", text, AuditStatus::Failure)
         }
         Verdict::StayOff => {
-            let text = format!("The system of instance {name} has switched itself off");
+            let text = format!("The system of instance {called} has switched itself off");
             leave_off(tx, row, "instance.switched_itself_off", text, AuditStatus::Success)
         }
         Verdict::Stop => {
             tx.enqueue(&task(name::STOP, row, None))?;
-            let text = format!("The machine of instance {name} runs although it should be off: it is stopped");
+            let text = format!("The machine of instance {called} runs although it should be off: it is stopped");
             tell(tx, row, "instance.stopped", text, (Changes::default(), AuditStatus::Success))
         }
         Verdict::Tell(trouble) => {
             let (action, text) = match trouble {
-                Trouble::Missing => ("instance.machine_missing", format!("The machine of instance {name} is not on its host")),
-                Trouble::Paused => ("instance.machine_paused", format!("The machine of instance {name} is held by its host")),
+                Trouble::Missing => ("instance.machine_missing", format!("The machine of instance {called} is not on its host")),
+                Trouble::Paused => ("instance.machine_paused", format!("The machine of instance {called} is held by its host")),
             };
             tell(tx, row, action, text, (Changes::default(), AuditStatus::Failure))
         }

@@ -82,7 +82,7 @@ fn one(writes: &mut Writes, machine: &Watched, observed: Option<&Observed>, mome
                 writes.counters.push(rows::counters(id, &counters, Some(minute)));
             }
         }
-        None if is_off && machine.counters != Counters::default() => {
+        None if is_off && (machine.counters != Counters::default() || !machine.is_watched) => {
             writes.counters.push(rows::counters(id, &Counters::default(), None));
         }
         None => {}
@@ -170,6 +170,7 @@ mod tests {
             state: None,
             counters: Counters::default(),
             watch: Watch::default(),
+            is_watched: true,
         }
     }
 

@@ -70,6 +70,8 @@ pub(super) struct Watched {
     pub(super) state: Option<StateRow>,
     pub(super) counters: Counters,
     pub(super) watch: Watch,
+    /// Whether it has a row in `machine_watches` yet.
+    pub(super) is_watched: bool,
 }
 
 /// What is written of a host.
@@ -121,6 +123,7 @@ pub(super) fn read(conn: &mut Conn, host: HostId) -> Result<Option<Known>, Store
             owner,
             wish,
             state,
+            is_watched: watch.is_some(),
             counters: counters.unwrap_or_default(),
             watch: watch.unwrap_or_default(),
         })

@@ -77,7 +77,8 @@ on_both! {
         look(&server).await;
         let seen = state(&server, &site, &instance).await;
         assert_eq!((&seen["vm_status"], &seen["sync_source"]), (&json!("running"), &json!("local")));
-        assert_eq!(seen["disk_usage_gb"], "5.00");
+        let disk = instance["volumes"][0]["size_gb"].as_i64().unwrap();
+        assert_eq!(seen["disk_usage_gb"], format!("{}.00", disk / 4), "the double has written a quarter");
         site.host.crash(site.vm(&instance));
         look(&server).await;
         let seen = state(&server, &site, &instance).await;
