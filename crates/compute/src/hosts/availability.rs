@@ -84,7 +84,11 @@ pub(crate) async fn list_compute_availability(
     for location_id in locations {
         for (at, (size_id, _)) in sizes.iter().enumerate() {
             // A location without hosts has no places.
-            let places = left.get(&location_id).and_then(|places| places.get(at)).copied().unwrap_or(0);
+            let places = left
+                .get(&location_id)
+                .and_then(|places| places.get(at))
+                .copied()
+                .unwrap_or(0);
             answer.push(SizeAvailability {
                 size_id: *size_id,
                 location_id,
@@ -99,7 +103,9 @@ pub(crate) async fn list_compute_availability(
 /// What a machine of this size takes, with the disk that an order without one gets. `None`: it has no disk to offer.
 fn share(size: &InstanceSize) -> Option<Share> {
     let offered = || size.available_volumes.iter().filter(|volume| volume.is_active);
-    let volume = offered().find(|volume| volume.is_default).or_else(|| offered().next())?;
+    let volume = offered()
+        .find(|volume| volume.is_default)
+        .or_else(|| offered().next())?;
     Some(Share {
         cpus: size.vcpu,
         memory_mb: size.ram_mb,

@@ -99,19 +99,31 @@ pub(crate) async fn get_instance_bandwidth(
             }
             faults?;
             let body = of_month(conn, id, month, now)?;
-            Ok(Versioned { version: month.micros(), body })
+            Ok(Versioned {
+                version: month.micros(),
+                body,
+            })
         })
         .await
 }
 
-fn of_month(conn: &mut Conn, id: Id<InstanceKind>, month: Time, now: Time) -> Result<InstanceBandwidth, StoreError> {
+fn of_month(
+    conn: &mut Conn,
+    id: Id<InstanceKind>,
+    month: Time,
+    now: Time,
+) -> Result<InstanceBandwidth, StoreError> {
     let end = calendar::next_month(month);
     let found: Vec<(i64, Option<i64>, Option<i64>)> = metric_points::table
         .filter(metric_points::instance_id.eq(id))
         .filter(metric_points::step.eq(DAYS.step))
         .filter(metric_points::slot.ge(month.seconds()))
         .filter(metric_points::slot.lt(end.seconds()))
-        .select((metric_points::slot, metric_points::network_in_bytes, metric_points::network_out_bytes))
+        .select((
+            metric_points::slot,
+            metric_points::network_in_bytes,
+            metric_points::network_out_bytes,
+        ))
         .load(conn)?;
     // Every day that has begun.
     let days: Vec<InstanceBandwidthDay> = (month.seconds()..end.seconds())

@@ -13,7 +13,9 @@ pub(crate) struct Words {
 
 impl Words {
     pub(crate) fn of(conn: &Conn) -> Self {
-        Self { is_sqlite: conn.is_sqlite() }
+        Self {
+            is_sqlite: conn.is_sqlite(),
+        }
     }
 
     /// The batch, as something to select from.
@@ -49,7 +51,10 @@ impl Words {
         if self.is_sqlite {
             self.int(column)
         } else {
-            format!("timestamptz 'epoch' + {} * interval '1 microsecond'", self.int(column))
+            format!(
+                "timestamptz 'epoch' + {} * interval '1 microsecond'",
+                self.int(column)
+            )
         }
     }
 }

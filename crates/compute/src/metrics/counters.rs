@@ -65,8 +65,16 @@ impl Counters {
             memory_mb: memory_mb(seen),
             disk_read_bytes: now.disk_read_bytes - before.disk_read_bytes,
             disk_write_bytes: now.disk_write_bytes - before.disk_write_bytes,
-            network_in_bytes: traffic(seen.network_received_bytes, now.network_in_bytes, before.network_in_bytes),
-            network_out_bytes: traffic(seen.network_sent_bytes, now.network_out_bytes, before.network_out_bytes),
+            network_in_bytes: traffic(
+                seen.network_received_bytes,
+                now.network_in_bytes,
+                before.network_in_bytes,
+            ),
+            network_out_bytes: traffic(
+                seen.network_sent_bytes,
+                now.network_out_bytes,
+                before.network_out_bytes,
+            ),
         };
         (now, Some(used))
     }
@@ -113,7 +121,10 @@ mod tests {
         let (_, used) = first.next(&seen(110, 20_000, Some(1500)), 2);
         let used = used.unwrap();
         assert_eq!((used.cpu, used.disk_read_bytes), (7500, 100));
-        assert_eq!((used.network_in_bytes, used.network_out_bytes), (Some(500), Some(1000)));
+        assert_eq!(
+            (used.network_in_bytes, used.network_out_bytes),
+            (Some(500), Some(1000))
+        );
     }
 
     #[test]

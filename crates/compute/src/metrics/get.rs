@@ -68,7 +68,6 @@ impl MetricPeriod {
         (status = 200, description = "Series", body = InstanceMetrics),
         (status = 400, description = "The request does not validate"),
         kernel::http::Refusals,
-        (status = 503, description = "The service is not available"),
     ),
     security(("BearerAuth" = [])),
     extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
@@ -80,8 +79,12 @@ pub(crate) async fn get_instance_metrics(
     State(compute): State<Compute>,
     mut query: Query,
 ) -> ApiResult<Versioned<InstanceMetrics>> {
-    let period = query.choice("period", MetricPeriod::from_word).unwrap_or(MetricPeriod::Hour);
-    let aggregate = query.choice("aggregate", Aggregate::from_word).unwrap_or(Aggregate::Average);
+    let period = query
+        .choice("period", MetricPeriod::from_word)
+        .unwrap_or(MetricPeriod::Hour);
+    let aggregate = query
+        .choice("aggregate", Aggregate::from_word)
+        .unwrap_or(Aggregate::Average);
     let faults = query.check();
     let (series, count) = period.series();
     let last = series.slot(compute.app.clock().now().seconds());

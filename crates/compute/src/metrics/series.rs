@@ -30,13 +30,25 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 /// What happened in the last hour, by the minute.
-pub(crate) const MINUTES: Series = Series { step: MINUTE, kept: 2 * HOUR };
+pub(crate) const MINUTES: Series = Series {
+    step: MINUTE,
+    kept: 2 * HOUR,
+};
 /// In the last day.
-pub(crate) const FIVE_MINUTES: Series = Series { step: 5 * MINUTE, kept: 26 * HOUR };
+pub(crate) const FIVE_MINUTES: Series = Series {
+    step: 5 * MINUTE,
+    kept: 26 * HOUR,
+};
 /// In the last month.
-pub(crate) const HOURS: Series = Series { step: HOUR, kept: 32 * DAY };
+pub(crate) const HOURS: Series = Series {
+    step: HOUR,
+    kept: 32 * DAY,
+};
 /// In the last year, and what traffic is billed by.
-pub(crate) const DAYS: Series = Series { step: DAY, kept: 400 * DAY };
+pub(crate) const DAYS: Series = Series {
+    step: DAY,
+    kept: 400 * DAY,
+};
 
 /// All of them, each the source of the next.
 pub(crate) const ALL: [Series; 4] = [MINUTES, FIVE_MINUTES, HOURS, DAYS];
@@ -50,7 +62,14 @@ impl Series {
 
 /// A sample as a row of a batch.
 pub(crate) fn sample(instance: Id<InstanceKind>, minute: i64, used: &Used) -> Value {
-    let Used { cpu, memory_mb, disk_read_bytes, disk_write_bytes, network_in_bytes, network_out_bytes } = used;
+    let Used {
+        cpu,
+        memory_mb,
+        disk_read_bytes,
+        disk_write_bytes,
+        network_in_bytes,
+        network_out_bytes,
+    } = used;
     json!([
         instance.uuid().simple().to_string(),
         minute,
@@ -70,7 +89,8 @@ const COLUMNS: &str = "instance_id, step, slot, samples, cpu_sum, cpu_max, memor
 pub(crate) fn add(tx: &mut Tx<'_>, samples: &[Value]) -> Result<(), StoreError> {
     let words = Words::of(tx.conn());
     let (rows, id, step) = (words.rows(), words.id(0), MINUTES.step);
-    let [slot, cpu, memory, read, written, received, sent] = [1, 2, 3, 4, 5, 6, 7].map(|column| words.int(column));
+    let [slot, cpu, memory, read, written, received, sent] =
+        [1, 2, 3, 4, 5, 6, 7].map(|column| words.int(column));
     let sql = format!(
         "insert into metric_points as p ({COLUMNS}) \
          select {id}, {step}, {slot}, 1, {cpu}, {cpu}, {memory}, {memory}, {read}, {written}, {received}, {sent} \

@@ -29,15 +29,24 @@ use crate::{
 ///
 /// # Errors
 /// The database refused.
-pub(super) async fn act(app: &App, machine: &Watched, verdict: Verdict, looked: Time) -> Result<(), StoreError> {
+pub(super) async fn act(
+    app: &App,
+    machine: &Watched,
+    verdict: Verdict,
+    looked: Time,
+) -> Result<(), StoreError> {
     if verdict == Verdict::Nothing {
         return Ok(());
     }
     let instance = machine.owner.id;
     let (project, wanted) = (machine.owner.project_id, machine.wish.power);
     let write = app.store().write("reconcile_machine", move |tx| {
-        let Some(row) = lock_row(tx, project, instance)? else { return Ok(false) };
-        let Some(machine) = machines::find(tx.conn(), instance)? else { return Ok(false) };
+        let Some(row) = lock_row(tx, project, instance)? else {
+            return Ok(false);
+        };
+        let Some(machine) = machines::find(tx.conn(), instance)? else {
+            return Ok(false);
+        };
         if machine.power != wanted || !rows::is_quiet(tx.conn(), instance.cast(), looked)? {
             return Ok(false);
         }
@@ -59,28 +68,55 @@ fn perform(tx: &mut Tx<'_>, row: &InstanceRow, verdict: Verdict) -> Result<(), S
             }
             count_restarts(tx, row, count, Some(since))?;
             tx.enqueue(&task(name::START, row, None))?;
-            let text = format!("The machine of instance {called} has ended unexpectedly: it is started again");
-            tell(tx, row, "instance.started_again", text, (Changes::default(), AuditStatus::Success))
+            let text =
+                format!("The machine of instance {called} has ended unexpectedly: it is started again");
+            tell(
+                tx,
+                row,
+                "instance.started_again",
+                text,
+                (Changes::default(), AuditStatus::Success),
+            )
         }
         Verdict::GiveUp => {
             // Whoever starts it by hand begins anew.
             count_restarts(tx, row, 0, None)?;
-            let text = format!("The machine of instance {called} ends unexpectedly again and again: it stays off");
+            let text =
+                format!("The machine of instance {called} ends unexpectedly again and again: it stays off");
             leave_off(tx, row, "instance.restarts_given_up", text, AuditStatus::Failure)
         }
         Verdict::StayOff => {
             let text = format!("The system of instance {called} has switched itself off");
-            leave_off(tx, row, "instance.switched_itself_off", text, AuditStatus::Success)
+            leave_off(
+                tx,
+                row,
+                "instance.switched_itself_off",
+                text,
+                AuditStatus::Success,
+            )
         }
         Verdict::Stop => {
             tx.enqueue(&task(name::STOP, row, None))?;
-            let text = format!("The machine of instance {called} runs although it should be off: it is stopped");
-            tell(tx, row, "instance.stopped", text, (Changes::default(), AuditStatus::Success))
+            let text =
+                format!("The machine of instance {called} runs although it should be off: it is stopped");
+            tell(
+                tx,
+                row,
+                "instance.stopped",
+                text,
+                (Changes::default(), AuditStatus::Success),
+            )
         }
         Verdict::Tell(trouble) => {
             let (action, text) = match trouble {
-                Trouble::Missing => ("instance.machine_missing", format!("The machine of instance {called} is not on its host")),
-                Trouble::Paused => ("instance.machine_paused", format!("The machine of instance {called} is held by its host")),
+                Trouble::Missing => (
+                    "instance.machine_missing",
+                    format!("The machine of instance {called} is not on its host"),
+                ),
+                Trouble::Paused => (
+                    "instance.machine_paused",
+                    format!("The machine of instance {called} is held by its host"),
+                ),
             };
             tell(tx, row, action, text, (Changes::default(), AuditStatus::Failure))
         }
@@ -101,7 +137,12 @@ fn leave_off(
     tell(tx, row, action, text, (changes, status))
 }
 
-fn count_restarts(tx: &mut Tx<'_>, row: &InstanceRow, count: i64, since: Option<Time>) -> Result<(), StoreError> {
+fn count_restarts(
+    tx: &mut Tx<'_>,
+    row: &InstanceRow,
+    count: i64,
+    since: Option<Time>,
+) -> Result<(), StoreError> {
     let last = since.map(|_| tx.now());
     diesel::update(machine_watches::table.find(row.id))
         .set((
@@ -117,10 +158,17 @@ fn count_restarts(tx: &mut Tx<'_>, row: &InstanceRow, count: i64, since: Option<
 ///
 /// # Errors
 /// The database refused.
-pub(super) async fn tell_quota(app: &App, machine: &Watched, month: i64, quota_gb: u64) -> Result<(), StoreError> {
+pub(super) async fn tell_quota(
+    app: &App,
+    machine: &Watched,
+    month: i64,
+    quota_gb: u64,
+) -> Result<(), StoreError> {
     let (instance, project) = (machine.owner.id, machine.owner.project_id);
     let write = app.store().write("bandwidth_quota", move |tx| {
-        let Some(row) = lock_row(tx, project, instance)? else { return Ok(()) };
+        let Some(row) = lock_row(tx, project, instance)? else {
+            return Ok(());
+        };
         let watch = machine_watches::table
             .find(instance)
             .filter(machine_watches::quota_told_month.ne(month));
@@ -131,8 +179,17 @@ pub(super) async fn tell_quota(app: &App, machine: &Watched, month: i64, quota_g
             return Ok(());
         }
         let used = row.bandwidth_used_gb.fixed::<2>();
-        let text = format!("Instance {} has used {used} GB of its {quota_gb} GB of traffic this month", row.name);
-        tell(tx, &row, "instance.bandwidth_exceeded", text, (Changes::default(), AuditStatus::Success))
+        let text = format!(
+            "Instance {} has used {used} GB of its {quota_gb} GB of traffic this month",
+            row.name
+        );
+        tell(
+            tx,
+            &row,
+            "instance.bandwidth_exceeded",
+            text,
+            (Changes::default(), AuditStatus::Success),
+        )
     });
     write.await
 }

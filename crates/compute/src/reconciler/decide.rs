@@ -84,7 +84,12 @@ impl Restarts {
     fn present(self, now: Time) -> Self {
         match self.since {
             Some(since) if now < since + HOUR => self,
-            _ => Self { count: 0, since: None, last: None, ..self },
+            _ => Self {
+                count: 0,
+                since: None,
+                last: None,
+                ..self
+            },
         }
     }
 
@@ -111,7 +116,13 @@ pub(super) fn decide(case: &Case) -> Verdict {
     if case.is_busy {
         return Verdict::Nothing;
     }
-    let told_once = |trouble| if case.seen_before { Verdict::Nothing } else { Verdict::Tell(trouble) };
+    let told_once = |trouble| {
+        if case.seen_before {
+            Verdict::Nothing
+        } else {
+            Verdict::Tell(trouble)
+        }
+    };
     match (case.wanted, case.status, case.seen) {
         (Power::On, InstanceStatus::Active, Seen::Off(Some(Ended::Orderly))) => Verdict::StayOff,
         (Power::On, InstanceStatus::Active, Seen::Off(_)) => {
@@ -140,7 +151,10 @@ mod tests {
             seen: Seen::Running,
             seen_before: true,
             is_busy: false,
-            restarts: Restarts { most: 3, ..Restarts::default() },
+            restarts: Restarts {
+                most: 3,
+                ..Restarts::default()
+            },
             now: at(100_000),
         }
     }
@@ -152,16 +166,36 @@ mod tests {
     fn what_is_as_it_should_be_is_left_alone() {
         assert_eq!(decide(&case()), Verdict::Nothing);
         for seen in [CRASHED, SWITCHED_OFF, Seen::Off(None)] {
-            assert_eq!(decide(&Case { wanted: Power::Off, seen, ..case() }), Verdict::Nothing);
+            assert_eq!(
+                decide(&Case {
+                    wanted: Power::Off,
+                    seen,
+                    ..case()
+                }),
+                Verdict::Nothing
+            );
         }
     }
 
     #[test]
     fn a_machine_under_a_task_is_that_task_s_business() {
-        for seen in [Seen::Running, Seen::Paused, CRASHED, SWITCHED_OFF, Seen::Off(None), Seen::Nothing] {
+        for seen in [
+            Seen::Running,
+            Seen::Paused,
+            CRASHED,
+            SWITCHED_OFF,
+            Seen::Off(None),
+            Seen::Nothing,
+        ] {
             for wanted in [Power::On, Power::Off] {
                 for seen_before in [true, false] {
-                    let case = Case { wanted, seen, seen_before, is_busy: true, ..case() };
+                    let case = Case {
+                        wanted,
+                        seen,
+                        seen_before,
+                        is_busy: true,
+                        ..case()
+                    };
                     assert_eq!(decide(&case), Verdict::Nothing, "{case:?}");
                 }
             }
@@ -170,55 +204,134 @@ mod tests {
 
     #[test]
     fn what_died_is_started_again_and_what_switched_itself_off_is_not() {
-        let first = Verdict::StartAgain { count: 1, since: at(100_000) };
-        assert_eq!(decide(&Case { seen: CRASHED, ..case() }), first);
-        assert_eq!(decide(&Case { seen: Seen::Off(None), ..case() }), first);
-        assert_eq!(decide(&Case { seen: SWITCHED_OFF, ..case() }), Verdict::StayOff);
+        let first = Verdict::StartAgain {
+            count: 1,
+            since: at(100_000),
+        };
+        assert_eq!(
+            decide(&Case {
+                seen: CRASHED,
+                ..case()
+            }),
+            first
+        );
+        assert_eq!(
+            decide(&Case {
+                seen: Seen::Off(None),
+                ..case()
+            }),
+            first
+        );
+        assert_eq!(
+            decide(&Case {
+                seen: SWITCHED_OFF,
+                ..case()
+            }),
+            Verdict::StayOff
+        );
     }
 
     #[test]
     fn only_active_instances_are_started() {
-        for status in InstanceStatus::ALL.iter().filter(|status| **status != InstanceStatus::Active) {
+        for status in InstanceStatus::ALL
+            .iter()
+            .filter(|status| **status != InstanceStatus::Active)
+        {
             for seen in [CRASHED, SWITCHED_OFF] {
-                assert_eq!(decide(&Case { status: *status, seen, ..case() }), Verdict::Nothing, "{status:?}");
+                assert_eq!(
+                    decide(&Case {
+                        status: *status,
+                        seen,
+                        ..case()
+                    }),
+                    Verdict::Nothing,
+                    "{status:?}"
+                );
             }
         }
     }
 
     #[test]
     fn restarts_pause_longer_each_time_and_end() {
-        let restarts = |count, last| Restarts { count, since: Some(at(100_000)), last: Some(at(last)), most: 3 };
-        let after = |restarts, now| decide(&Case { seen: CRASHED, restarts, now: at(now), ..case() });
-        let again = |count| Verdict::StartAgain { count, since: at(100_000) };
+        let restarts = |count, last| Restarts {
+            count,
+            since: Some(at(100_000)),
+            last: Some(at(last)),
+            most: 3,
+        };
+        let after = |restarts, now| {
+            decide(&Case {
+                seen: CRASHED,
+                restarts,
+                now: at(now),
+                ..case()
+            })
+        };
+        let again = |count| Verdict::StartAgain {
+            count,
+            since: at(100_000),
+        };
         assert_eq!(after(restarts(1, 100_000), 100_009), Verdict::Nothing);
         assert_eq!(after(restarts(1, 100_000), 100_010), again(2));
         assert_eq!(after(restarts(2, 100_010), 100_039), Verdict::Nothing);
         assert_eq!(after(restarts(2, 100_010), 100_040), again(3));
         assert_eq!(after(restarts(3, 100_040), 100_041), Verdict::GiveUp);
         // Another hour, another chance.
-        let first = Verdict::StartAgain { count: 1, since: at(103_600) };
+        let first = Verdict::StartAgain {
+            count: 1,
+            since: at(103_600),
+        };
         assert_eq!(after(restarts(3, 100_040), 103_600), first);
-        let never = Restarts { most: 0, ..Restarts::default() };
+        let never = Restarts {
+            most: 0,
+            ..Restarts::default()
+        };
         assert_eq!(after(never, 100_000), Verdict::GiveUp);
     }
 
     #[test]
     fn what_runs_unasked_is_stopped_when_seen_twice() {
         for seen in [Seen::Running, Seen::Paused] {
-            let case = Case { wanted: Power::Off, status: InstanceStatus::Suspended, seen, ..case() };
+            let case = Case {
+                wanted: Power::Off,
+                status: InstanceStatus::Suspended,
+                seen,
+                ..case()
+            };
             assert_eq!(decide(&case), Verdict::Stop);
-            assert_eq!(decide(&Case { seen_before: false, ..case }), Verdict::Nothing);
+            assert_eq!(
+                decide(&Case {
+                    seen_before: false,
+                    ..case
+                }),
+                Verdict::Nothing
+            );
         }
     }
 
     #[test]
     fn what_onet_can_not_mend_is_told_once() {
         for (seen, trouble) in [(Seen::Nothing, Trouble::Missing), (Seen::Paused, Trouble::Paused)] {
-            let case = Case { seen, seen_before: false, ..case() };
+            let case = Case {
+                seen,
+                seen_before: false,
+                ..case()
+            };
             assert_eq!(decide(&case), Verdict::Tell(trouble));
-            assert_eq!(decide(&Case { seen_before: true, ..case }), Verdict::Nothing);
+            assert_eq!(
+                decide(&Case {
+                    seen_before: true,
+                    ..case
+                }),
+                Verdict::Nothing
+            );
         }
-        let ordered = Case { status: InstanceStatus::Pending, seen: Seen::Nothing, seen_before: false, ..case() };
+        let ordered = Case {
+            status: InstanceStatus::Pending,
+            seen: Seen::Nothing,
+            seen_before: false,
+            ..case()
+        };
         assert_eq!(decide(&ordered), Verdict::Nothing);
     }
 }

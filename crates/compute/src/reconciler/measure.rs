@@ -49,7 +49,9 @@ pub(super) fn seen(observed: Option<&Observed>) -> Seen {
         Some((PowerState::Running, _)) => Seen::Running,
         Some((PowerState::Paused, _)) => Seen::Paused,
         // What it can't be started from is not there: a process was found without a record.
-        Some((PowerState::Stopped, ended)) if observed.is_some_and(|observed| observed.defined) => Seen::Off(ended),
+        Some((PowerState::Stopped, ended)) if observed.is_some_and(|observed| observed.defined) => {
+            Seen::Off(ended)
+        }
         Some(_) | None => Seen::Nothing,
     }
 }
@@ -63,7 +65,12 @@ pub(super) fn word(observed: Option<&Observed>) -> &'static str {
 pub(super) fn measure(machines: &[Watched], found: &HashMap<VmId, &Observed>, moment: &Moment) -> Writes {
     let mut writes = Writes::default();
     for machine in machines {
-        one(&mut writes, machine, found.get(&vm_of(machine.owner.id)).copied(), moment);
+        one(
+            &mut writes,
+            machine,
+            found.get(&vm_of(machine.owner.id)).copied(),
+            moment,
+        );
     }
     writes
 }
@@ -83,7 +90,9 @@ fn one(writes: &mut Writes, machine: &Watched, observed: Option<&Observed>, mome
             }
         }
         None if is_off && (machine.counters != Counters::default() || !machine.is_watched) => {
-            writes.counters.push(rows::counters(id, &Counters::default(), None));
+            writes
+                .counters
+                .push(rows::counters(id, &Counters::default(), None));
         }
         None => {}
     }
@@ -91,7 +100,9 @@ fn one(writes: &mut Writes, machine: &Watched, observed: Option<&Observed>, mome
         writes.samples.push(series::sample(id, minute, used));
     }
     if machine.watch.unrolled_from.is_some_and(|from| from < minute) {
-        writes.rolls.push(json!([simple(id), used.is_some().then_some(minute)]));
+        writes
+            .rolls
+            .push(json!([simple(id), used.is_some().then_some(minute)]));
     }
     let known = machine.state.as_ref();
     let cpu = match used {
@@ -104,12 +115,18 @@ fn one(writes: &mut Writes, machine: &Watched, observed: Option<&Observed>, mome
         id: known.map_or_else(Id::new, |known| known.id),
         instance_id: id,
         vm_status: word(observed).to_owned(),
-        uptime: statistics.map_or(0, |statistics| whole(statistics.uptime.as_secs()).min(i64::from(u32::MAX))),
+        uptime: statistics.map_or(0, |statistics| {
+            whole(statistics.uptime.as_secs()).min(i64::from(u32::MAX))
+        }),
         cpu_usage: cpu,
         memory_usage_mb: statistics.map_or(0, memory_mb),
         disk_usage_gb: disk_gb(observed.and_then(|observed| observed.disk_bytes)),
-        network_in_bytes: statistics.and_then(|statistics| statistics.network_received_bytes).map_or(0, whole),
-        network_out_bytes: statistics.and_then(|statistics| statistics.network_sent_bytes).map_or(0, whole),
+        network_in_bytes: statistics
+            .and_then(|statistics| statistics.network_received_bytes)
+            .map_or(0, whole),
+        network_out_bytes: statistics
+            .and_then(|statistics| statistics.network_sent_bytes)
+            .map_or(0, whole),
         last_synced_at: moment.at,
         sync_source: moment.source.clone(),
     };
@@ -122,7 +139,10 @@ fn one(writes: &mut Writes, machine: &Watched, observed: Option<&Observed>, mome
 /// that was never made has none.
 fn is_news(machine: &Watched, observed: Option<&Observed>, row: &StateRow) -> bool {
     let Some(known) = &machine.state else {
-        let is_expected = matches!(machine.owner.status, InstanceStatus::Active | InstanceStatus::Suspended);
+        let is_expected = matches!(
+            machine.owner.status,
+            InstanceStatus::Active | InstanceStatus::Suspended
+        );
         return observed.is_some() || is_expected;
     };
     let figures = |row: &StateRow| {
@@ -136,7 +156,8 @@ fn is_news(machine: &Watched, observed: Option<&Observed>, row: &StateRow) -> bo
             row.network_out_bytes,
         )
     };
-    figures(known) != figures(row) || row.last_synced_at.micros() - known.last_synced_at.micros() >= STALE_MICROS
+    figures(known) != figures(row)
+        || row.last_synced_at.micros() - known.last_synced_at.micros() >= STALE_MICROS
 }
 
 /// An id as batches carry it.
@@ -150,11 +171,18 @@ mod tests {
 
     use hypervisor::{BootDisk, Statistics};
 
-    use super::{super::rows::{Owner, Watch, Wish}, *};
+    use super::{
+        super::rows::{Owner, Watch, Wish},
+        *,
+    };
     use crate::machines::Power;
 
     fn moment(seconds: i64) -> Moment {
-        Moment { at: Time::from_micros(seconds * 1_000_000), month: 0, source: "a".to_owned() }
+        Moment {
+            at: Time::from_micros(seconds * 1_000_000),
+            month: 0,
+            source: "a".to_owned(),
+        }
     }
 
     fn machine() -> Watched {
@@ -166,7 +194,10 @@ mod tests {
                 status: InstanceStatus::Active,
                 bandwidth_used_gb: Amount::ZERO,
             },
-            wish: Wish { cpus: 1, power: Power::On },
+            wish: Wish {
+                cpus: 1,
+                power: Power::On,
+            },
             state: None,
             counters: Counters::default(),
             watch: Watch::default(),
@@ -177,7 +208,11 @@ mod tests {
     fn observed(machine: &Watched, statistics: Option<Statistics>) -> Observed {
         Observed {
             id: vm_of(machine.owner.id),
-            state: if statistics.is_some() { PowerState::Running } else { PowerState::Stopped },
+            state: if statistics.is_some() {
+                PowerState::Running
+            } else {
+                PowerState::Stopped
+            },
             ended: None,
             boot: BootDisk::Root,
             defined: true,
@@ -191,10 +226,21 @@ mod tests {
     #[test]
     fn what_runs_is_counted_and_what_is_off_begins_anew() {
         let mut machine = machine();
-        let used = Statistics { uptime: Duration::from_secs(10), cpu_time: Duration::from_secs(1), ..Statistics::default() };
+        let used = Statistics {
+            uptime: Duration::from_secs(10),
+            cpu_time: Duration::from_secs(1),
+            ..Statistics::default()
+        };
         let runs = observed(&machine, Some(used));
-        let writes = measure(&[machine.clone()], &HashMap::from([(runs.id, &runs)]), &moment(125));
-        assert_eq!((writes.states.len(), writes.samples.len(), writes.counters.len()), (1, 1, 1));
+        let writes = measure(
+            &[machine.clone()],
+            &HashMap::from([(runs.id, &runs)]),
+            &moment(125),
+        );
+        assert_eq!(
+            (writes.states.len(), writes.samples.len(), writes.counters.len()),
+            (1, 1, 1)
+        );
         assert_eq!(writes.samples[0][1], 120);
         assert_eq!(writes.samples[0][2], 1000);
         assert_eq!(writes.states[0][4], 100_000);
@@ -224,7 +270,11 @@ mod tests {
             last_synced_at: moment(100).at,
             sync_source: "a".to_owned(),
         });
-        assert!(measure(&[machine.clone()], &found, &moment(129)).states.is_empty());
+        assert!(
+            measure(&[machine.clone()], &found, &moment(129))
+                .states
+                .is_empty()
+        );
         assert_eq!(measure(&[machine], &found, &moment(130)).states.len(), 1);
     }
 

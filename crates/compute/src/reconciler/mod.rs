@@ -175,15 +175,24 @@ impl Reconciler {
     }
 }
 
-async fn look(app: &App, host: HostId, driver: &dyn Hypervisor, memory: &mut Memory) -> Result<(), LookError> {
+async fn look(
+    app: &App,
+    host: HostId,
+    driver: &dyn Hypervisor,
+    memory: &mut Memory,
+) -> Result<(), LookError> {
     let settings = &app.config().compute;
     let at = app.clock().now();
     let listed = tokio::time::timeout(LIST_LIMIT, driver.list())
         .await
         .map_err(|_| LookError::Silent(format!("no list within {LIST_LIMIT:?}")))?;
     let found = listed.map_err(|error| LookError::Silent(error.to_string()))?;
-    let read = app.store().read("watched_machines", move |conn: &mut Conn| rows::read(conn, host));
-    let Some(known) = read.await? else { return Err(LookError::Elsewhere) };
+    let read = app
+        .store()
+        .read("watched_machines", move |conn: &mut Conn| rows::read(conn, host));
+    let Some(known) = read.await? else {
+        return Err(LookError::Elsewhere);
+    };
     let moment = Moment {
         at,
         month: calendar::month_of(at).seconds(),
@@ -219,20 +228,32 @@ async fn write(
 ) -> Result<bool, StoreError> {
     let mut mark = known.mark;
     // A host without machines has been seen, too.
-    let chunks = known.machines.chunks(CHUNK).chain(known.machines.is_empty().then_some(&[][..]));
+    let chunks = known
+        .machines
+        .chunks(CHUNK)
+        .chain(known.machines.is_empty().then_some(&[][..]));
     for chunk in chunks {
         let writes = measure(chunk, found, moment);
         let renewed = chunk
             .iter()
-            .filter(|machine| machine.watch.unrolled_from.is_some() || machine.watch.bandwidth_month != moment.month)
+            .filter(|machine| {
+                machine.watch.unrolled_from.is_some() || machine.watch.bandwidth_month != moment.month
+            })
             .map(|machine| serde_json::json!([measure::simple(machine.owner.id)]))
             .collect::<Vec<_>>();
         let (month, rolls) = (moment.month, !writes.rolls.is_empty());
         let claimed = app
             .store()
             .write("write_states", move |tx| {
-                let Some(mark) = claim(tx, host, mark)? else { return Ok::<_, StoreError>(None) };
-                let Writes { states, samples, counters, rolls } = &writes;
+                let Some(mark) = claim(tx, host, mark)? else {
+                    return Ok::<_, StoreError>(None);
+                };
+                let Writes {
+                    states,
+                    samples,
+                    counters,
+                    rolls,
+                } = &writes;
                 rows::write_states(tx, states)?;
                 series::add(tx, samples)?;
                 rows::write_counters(tx, counters)?;
@@ -257,7 +278,10 @@ fn case(machine: &Watched, observed: Option<&Observed>, known: &Known, most: u32
         wanted: machine.wish.power,
         status: machine.owner.status,
         seen: seen(observed),
-        seen_before: machine.state.as_ref().is_some_and(|state| state.vm_status == word(observed)),
+        seen_before: machine
+            .state
+            .as_ref()
+            .is_some_and(|state| state.vm_status == word(observed)),
         is_busy: known.busy.contains(&machine.owner.id.cast()),
         restarts: Restarts {
             count: watch.restarts,
@@ -270,11 +294,20 @@ fn case(machine: &Watched, observed: Option<&Observed>, known: &Known, most: u32
 }
 
 /// Tells of instances that have used their traffic: by what was written at the look before this one.
-async fn tell_quotas(app: &App, machines: &[Watched], moment: &Moment, quota_gb: u64) -> Result<(), StoreError> {
+async fn tell_quotas(
+    app: &App,
+    machines: &[Watched],
+    moment: &Moment,
+    quota_gb: u64,
+) -> Result<(), StoreError> {
     if quota_gb == 0 {
         return Ok(());
     }
-    let quota = kernel::money::Amount::from_cents(i64::try_from(quota_gb).unwrap_or(i64::MAX / 10_000).saturating_mul(100));
+    let quota = kernel::money::Amount::from_cents(
+        i64::try_from(quota_gb)
+            .unwrap_or(i64::MAX / 10_000)
+            .saturating_mul(100),
+    );
     let over = machines.iter().filter(|machine| {
         let watch = &machine.watch;
         let is_current = watch.bandwidth_month == moment.month && watch.quota_told_month != moment.month;

@@ -43,9 +43,17 @@ pub(super) async fn tend(
     (seen, known, looked): (&[Observed], &Known, Time),
     memory: &mut Orphans,
 ) -> Result<(), StoreError> {
-    let ours: std::collections::HashSet<VmId> =
-        known.machines.iter().map(|machine| crate::machines::plan::vm_of(machine.owner.id)).collect();
-    let strange: Vec<_> = seen.iter().map(|observed| observed.id).filter(|vm| !ours.contains(vm)).map(instance).collect();
+    let ours: std::collections::HashSet<VmId> = known
+        .machines
+        .iter()
+        .map(|machine| crate::machines::plan::vm_of(machine.owner.id))
+        .collect();
+    let strange: Vec<_> = seen
+        .iter()
+        .map(|observed| observed.id)
+        .filter(|vm| !ours.contains(vm))
+        .map(instance)
+        .collect();
     if strange.is_empty() {
         *memory = Orphans::default();
         return Ok(());
@@ -63,7 +71,11 @@ pub(super) async fn tend(
     let (count, all) = (since.len(), seen.len());
     if count > SUSPICIOUS && count * 2 > all {
         if !memory.told {
-            tracing::error!(count, all, "most machines on the host are in no row: none is destroyed");
+            tracing::error!(
+                count,
+                all,
+                "most machines on the host are in no row: none is destroyed"
+            );
         }
         *memory = Orphans { since, told: true };
         return Ok(());

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use diesel::{
-    ExpressionMethods, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl,
-    Selectable, SelectableHelper,
+    ExpressionMethods, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, Queryable,
+    RunQueryDsl, Selectable, SelectableHelper,
 };
 use kernel::{
     access::{Organization, Project},
@@ -128,17 +128,27 @@ pub(super) fn read(conn: &mut Conn, host: HostId) -> Result<Option<Known>, Store
             watch: watch.unwrap_or_default(),
         })
         .collect();
-    Ok(Some(Known { mark, machines, busy: busy.into_iter().collect() }))
+    Ok(Some(Known {
+        mark,
+        machines,
+        busy: busy.into_iter().collect(),
+    }))
 }
 
 /// Takes the right to write what a look at a host has seen: of two processes that look at the same one, whoever comes
 /// second has counted what the first one has counted already, and is told `None`. Else the new mark.
 pub(super) fn claim(tx: &mut Tx<'_>, host: HostId, mark: Option<Time>) -> Result<Option<Time>, StoreError> {
-    let now = mark.map_or(tx.now(), |mark| tx.now().max(mark + std::time::Duration::from_micros(1)));
+    let now = mark.map_or(tx.now(), |mark| {
+        tx.now().max(mark + std::time::Duration::from_micros(1))
+    });
     let claimed = match mark {
-        Some(mark) => diesel::update(hosts::table.find(host).filter(hosts::last_seen_at.assume_not_null().eq(mark)))
-            .set(hosts::last_seen_at.eq(Some(now)))
-            .execute(tx.conn())?,
+        Some(mark) => diesel::update(
+            hosts::table
+                .find(host)
+                .filter(hosts::last_seen_at.assume_not_null().eq(mark)),
+        )
+        .set(hosts::last_seen_at.eq(Some(now)))
+        .execute(tx.conn())?,
         None => diesel::update(hosts::table.find(host).filter(hosts::last_seen_at.is_null()))
             .set(hosts::last_seen_at.eq(Some(now)))
             .execute(tx.conn())?,
@@ -199,7 +209,14 @@ pub(super) fn write_states(tx: &mut Tx<'_>, states: &[Value]) -> Result<(), Stor
 
 /// Counters as a row of a batch, with the minute whose sample the coarser series lack.
 pub(super) fn counters(instance: Id<InstanceKind>, counters: &Counters, unrolled_from: Option<i64>) -> Value {
-    let Counters { uptime_ms, cpu_ms, disk_read_bytes, disk_write_bytes, network_in_bytes, network_out_bytes } = counters;
+    let Counters {
+        uptime_ms,
+        cpu_ms,
+        disk_read_bytes,
+        disk_write_bytes,
+        network_in_bytes,
+        network_out_bytes,
+    } = counters;
     json!([
         instance.uuid().simple().to_string(),
         uptime_ms,
@@ -216,7 +233,8 @@ pub(super) fn counters(instance: Id<InstanceKind>, counters: &Counters, unrolled
 pub(super) fn write_counters(tx: &mut Tx<'_>, counters: &[Value]) -> Result<(), StoreError> {
     let words = Words::of(tx.conn());
     let (rows, id) = (words.rows(), words.id(0));
-    let [uptime, cpu, read, written, received, sent, unrolled] = [1, 2, 3, 4, 5, 6, 7].map(|column| words.int(column));
+    let [uptime, cpu, read, written, received, sent, unrolled] =
+        [1, 2, 3, 4, 5, 6, 7].map(|column| words.int(column));
     let sql = format!(
         "insert into machine_watches as w (instance_id, uptime_ms, cpu_ms, disk_read_bytes, disk_write_bytes, \
          network_in_bytes, network_out_bytes, unrolled_from, bandwidth_month, quota_told_month, restarts) \
@@ -238,13 +256,16 @@ pub(super) fn is_quiet(conn: &mut Conn, instance: Id<Any>, since: Time) -> Resul
         .limit(20)
         .select((tasks::status, tasks::modified))
         .load(conn)?;
-    Ok(found
-        .into_iter()
-        .all(|(status, modified)| !matches!(status, TaskStatus::Pending | TaskStatus::Running) && modified < since))
+    Ok(found.into_iter().all(|(status, modified)| {
+        !matches!(status, TaskStatus::Pending | TaskStatus::Running) && modified < since
+    }))
 }
 
 /// Those of these machines that no host has a row for.
-pub(super) fn unknown(conn: &mut Conn, candidates: Vec<Id<InstanceKind>>) -> Result<Vec<Id<InstanceKind>>, StoreError> {
+pub(super) fn unknown(
+    conn: &mut Conn,
+    candidates: Vec<Id<InstanceKind>>,
+) -> Result<Vec<Id<InstanceKind>>, StoreError> {
     let known: Vec<Id<InstanceKind>> = machines::table
         .filter(machines::instance_id.eq_any(candidates.clone()))
         .select(machines::instance_id)

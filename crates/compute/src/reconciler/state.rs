@@ -122,8 +122,15 @@ fn host_of(conn: &mut Conn, project: Id<Project>, id: Id<InstanceKind>) -> ApiRe
     Ok(host.optional()?)
 }
 
-fn find(conn: &mut Conn, project: Id<Project>, id: Id<InstanceKind>) -> ApiResult<Versioned<InstanceStateSync>> {
+fn find(
+    conn: &mut Conn,
+    project: Id<Project>,
+    id: Id<InstanceKind>,
+) -> ApiResult<Versioned<InstanceStateSync>> {
     let (row, _, state) = rows::find(conn, project, id)?.ok_or_else(ApiError::not_found)?;
     let body = views::state_of(state, id, row.created);
-    Ok(Versioned { version: body.last_synced_at.micros(), body })
+    Ok(Versioned {
+        version: body.last_synced_at.micros(),
+        body,
+    })
 }

@@ -8,8 +8,8 @@ use super::guest::{self, Page, System};
 use crate::{
     error::{HypervisorError, Result},
     model::{
-        BootDisk, BoundForward, Connection, DiskMode, Ended, ImageId, Interface, InterfaceId, Observed, RequestId,
-        RootDisk, Size, Statistics, VmId, VmSpec,
+        BootDisk, BoundForward, Connection, DiskMode, Ended, ImageId, Interface, InterfaceId, Observed,
+        RequestId, RootDisk, Size, Statistics, VmId, VmSpec,
     },
     seed::Seed,
 };

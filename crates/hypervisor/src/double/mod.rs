@@ -23,8 +23,8 @@ use crate::{
     error::{HypervisorError, Result},
     images::{Image, ImportOptions, Progress, Source, examine, hex, too_large},
     model::{
-        Ended, HostReport, ImageId, Interface, InterfaceId, Observed, PowerState, RequestId, RootDisk, Shutdown,
-        Size, Statistics, VmId, VmSpec,
+        Ended, HostReport, ImageId, Interface, InterfaceId, Observed, PowerState, RequestId, RootDisk,
+        Shutdown, Size, Statistics, VmId, VmSpec,
     },
     seed::Seed,
 };
@@ -92,7 +92,12 @@ impl Double {
 
     /// What the machine has used since its power came on, from now on until it goes off.
     pub fn count(&self, vm: VmId, used: Statistics) {
-        if let Some(run) = self.host().machines.get_mut(&vm).and_then(|machine| machine.run.as_mut()) {
+        if let Some(run) = self
+            .host()
+            .machines
+            .get_mut(&vm)
+            .and_then(|machine| machine.run.as_mut())
+        {
             run.counted = Some(used);
         }
     }

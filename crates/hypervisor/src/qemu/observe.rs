@@ -194,7 +194,9 @@ async fn ended(folder: &Folder) -> Option<Ended> {
     let log = folder.complaints();
     let said = tokio::fs::read(&log).await.ok()?;
     let before = tokio::fs::read(older(&log)).await.unwrap_or_default();
-    let orderly = [before, said].iter().any(|said| switched_itself_off(&String::from_utf8_lossy(said)));
+    let orderly = [before, said]
+        .iter()
+        .any(|said| switched_itself_off(&String::from_utf8_lossy(said)));
     Some(if orderly { Ended::Orderly } else { Ended::Cut })
 }
 
@@ -250,9 +252,16 @@ mod tests {
 
     #[test]
     fn a_system_that_switched_itself_off_is_told_from_one_that_was_ended() {
-        assert!(switched_itself_off("warning: x\nqemu_system_shutdown_request reason=6\n"));
+        assert!(switched_itself_off(
+            "warning: x\nqemu_system_shutdown_request reason=6\n"
+        ));
         assert!(switched_itself_off("7@1.5:qemu_system_shutdown_request reason=6"));
-        for other in ["qemu_system_shutdown_request reason=4", "reason=6", "qemu: terminating on signal 15", ""] {
+        for other in [
+            "qemu_system_shutdown_request reason=4",
+            "reason=6",
+            "qemu: terminating on signal 15",
+            "",
+        ] {
             assert!(!switched_itself_off(other), "{other}");
         }
     }

@@ -177,7 +177,10 @@ async fn resized_and_rescued(bench: &impl Bench, vm: VmId) {
     assert!(!driver.resize(vm, size).await.unwrap_err().is_passing());
     bench.kill(vm).await;
     let found = observe(driver, vm).await;
-    assert_eq!((found.state, found.ended), (PowerState::Stopped, Some(Ended::Cut)));
+    assert_eq!(
+        (found.state, found.ended),
+        (PowerState::Stopped, Some(Ended::Cut))
+    );
     for _ in 0..2 {
         driver.leave_rescue(vm).await.unwrap();
     }

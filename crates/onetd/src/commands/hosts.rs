@@ -52,12 +52,29 @@ async fn list(onet: &Onet) -> Result<(), ApiError> {
     if listed.is_empty() {
         println!("There are no hosts yet: a node makes its own known when it starts.");
     }
-    for Listed { host, location, machines } in listed {
-        let state = if host.is_in_maintenance { "maintenance" } else { "open" };
-        let seen = host.last_seen_at.map_or_else(|| "never".to_owned(), |time| time.to_string());
+    for Listed {
+        host,
+        location,
+        machines,
+    } in listed
+    {
+        let state = if host.is_in_maintenance {
+            "maintenance"
+        } else {
+            "open"
+        };
+        let seen = host
+            .last_seen_at
+            .map_or_else(|| "never".to_owned(), |time| time.to_string());
         println!(
             "{}\t{location}\t{state}\t{machines} machines\t{}/{} processors\t{}/{} MB\t{}/{} GB\tseen {seen}",
-            host.name, host.cpus_taken, host.cpus, host.memory_mb_taken, host.memory_mb, host.disk_gb_taken, host.disk_gb
+            host.name,
+            host.cpus_taken,
+            host.cpus,
+            host.memory_mb_taken,
+            host.memory_mb,
+            host.disk_gb_taken,
+            host.disk_gb
         );
     }
     Ok(())
@@ -79,7 +96,11 @@ async fn maintain(onet: &Onet, name: String, is_on: bool) -> Result<(), ApiError
             resource_type: "host",
             resource_id: host.id.cast(),
             resource_name: host.name.clone(),
-            description: format!("Maintenance of host {} is {}", host.name, if is_on { "on" } else { "off" }),
+            description: format!(
+                "Maintenance of host {} is {}",
+                host.name,
+                if is_on { "on" } else { "off" }
+            ),
             changes,
             status: AuditStatus::Success,
         };
@@ -87,7 +108,11 @@ async fn maintain(onet: &Onet, name: String, is_on: bool) -> Result<(), ApiError
         Ok::<_, ApiError>(true)
     };
     let changed = onet.app.store().write("operator", work).await?;
-    let now = if is_on { "takes no new machines" } else { "takes new machines" };
+    let now = if is_on {
+        "takes no new machines"
+    } else {
+        "takes new machines"
+    };
     println!("{shown} {now}{}.", if changed { "" } else { " already" });
     Ok(())
 }

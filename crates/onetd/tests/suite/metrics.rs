@@ -18,7 +18,9 @@ const DAY: i64 = 86_400;
 fn turn_to_next(server: &Server, step: i64) -> i64 {
     let now = server.clock.now().seconds();
     let next = (now / step + 1) * step;
-    server.clock.advance(Duration::from_secs(u64::try_from(next - now).unwrap() + 5));
+    server
+        .clock
+        .advance(Duration::from_secs(u64::try_from(next - now).unwrap() + 5));
     next
 }
 
@@ -54,7 +56,11 @@ async fn bandwidth(server: &Server, site: &Site, instance: &Value, query: &str) 
 fn at(series: &Value, seconds: i64) -> Value {
     let time = Time::from_micros(seconds * 1_000_000).to_string();
     let points = series["points"].as_array().unwrap();
-    points.iter().find(|point| point["time"] == time.as_str()).unwrap_or_else(|| panic!("no {time}")).clone()
+    points
+        .iter()
+        .find(|point| point["time"] == time.as_str())
+        .unwrap_or_else(|| panic!("no {time}"))
+        .clone()
 }
 
 fn date(seconds: i64) -> String {

@@ -14,7 +14,9 @@ use crate::machines::{Site, digest};
 
 /// One look at every host.
 pub(crate) async fn look(server: &Server) {
-    compute::reconciler::round(&server.onet().compute).await.expect("a look");
+    compute::reconciler::round(&server.onet().compute)
+        .await
+        .expect("a look");
 }
 
 /// What was last seen of an instance.
@@ -25,7 +27,10 @@ pub(crate) async fn state(server: &Server, site: &Site, instance: &Value) -> Val
 
 /// The types of an instance's tasks, the newest first, with their states.
 async fn tasks(server: &Server, instance: &Value) -> Vec<(String, String)> {
-    let path = server.project(&format!("/compute/tasks?instance_id={}", instance["id"].as_str().unwrap()));
+    let path = server.project(&format!(
+        "/compute/tasks?instance_id={}",
+        instance["id"].as_str().unwrap()
+    ));
     let found = server.owner().get(&path).await.expect(200).body;
     let word = |task: &Value, field: &str| task[field].as_str().unwrap().to_owned();
     found["results"]
@@ -38,8 +43,13 @@ async fn tasks(server: &Server, instance: &Value) -> Vec<(String, String)> {
 
 /// How many audit records there are of an action.
 pub(crate) async fn audited(server: &Server, action: &str) -> u64 {
-    let path = format!("/v1/organizations/{}/audit-logs?action={action}", server.facts.owner.organization_id);
-    server.owner().get(&path).await.expect(200).body["count"].as_u64().unwrap()
+    let path = format!(
+        "/v1/organizations/{}/audit-logs?action={action}",
+        server.facts.owner.organization_id
+    );
+    server.owner().get(&path).await.expect(200).body["count"]
+        .as_u64()
+        .unwrap()
 }
 
 /// When the host was last looked at.
@@ -47,7 +57,9 @@ async fn last_seen(server: &Server) -> Option<Time> {
     server
         .app
         .store()
-        .read("test", |conn| Ok::<_, ApiError>(hosts::table.select(hosts::last_seen_at).first(conn)?))
+        .read("test", |conn| {
+            Ok::<_, ApiError>(hosts::table.select(hosts::last_seen_at).first(conn)?)
+        })
         .await
         .unwrap()
 }
@@ -55,7 +67,11 @@ async fn last_seen(server: &Server) -> Option<Time> {
 /// A machine on the host that is in no row.
 async fn stray(site: &Site, number: u128) -> VmId {
     let vm = VmId(Uuid::from_u128(0x0199_c0de << 96 | 0x7000_8000 << 48 | number));
-    let disk = RootDisk { image: digest(), size_bytes: 1 << 30, mode: DiskMode::Overlay };
+    let disk = RootDisk {
+        image: digest(),
+        size_bytes: 1 << 30,
+        mode: DiskMode::Overlay,
+    };
     site.host.prepare_disk(vm, &disk).await.unwrap();
     let spec = VmSpec {
         id: vm,

@@ -13,8 +13,16 @@ const MACHINES: usize = 1000;
 /// Resident memory of this process, MB: the server with its database, the double and this test.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0) / 1024
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap_or("0");
+    line.trim()
+        .trim_end_matches("kB")
+        .trim()
+        .parse::<u64>()
+        .unwrap_or(0)
+        / 1024
 }
 
 async fn figures(engine: Engine) {
@@ -29,13 +37,25 @@ async fn figures(engine: Engine) {
     site.capacity(&server, 100_000, 100_000_000, 10_000_000).await;
     let started = Instant::now();
     for number in 0..MACHINES {
-        site.create(&server, json!({ "name": format!("m{number}") })).await.expect(201);
+        site.create(&server, json!({ "name": format!("m{number}") }))
+            .await
+            .expect(201);
     }
     server.run_tasks().await;
     assert_eq!(site.machines().await, MACHINES);
-    println!("{engine:?}: {MACHINES} machines made in {:.1} s", started.elapsed().as_secs_f64());
+    println!(
+        "{engine:?}: {MACHINES} machines made in {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
     let before = resident();
-    let ids: Vec<_> = site.host.list().await.unwrap().into_iter().map(|observed| observed.id).collect();
+    let ids: Vec<_> = site
+        .host
+        .list()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|observed| observed.id)
+        .collect();
     let (mut times, mut minutes) = (Vec::new(), Vec::new());
     for round in 1..=36_u64 {
         for vm in &ids {
