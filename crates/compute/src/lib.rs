@@ -12,9 +12,11 @@ pub mod hosts;
 pub mod images;
 pub mod instances;
 pub mod machines;
+pub mod metrics;
 pub mod network;
 mod orders;
 mod product;
+pub mod reconciler;
 mod resources;
 pub mod schema;
 pub mod ssh_keys;
@@ -35,6 +37,7 @@ use crate::{
     images::ImageStore,
     machines::MachineGuests,
     network::{MachineInterfaces, NetworkDriver},
+    reconciler::Reconciler,
     ssh_keys::GuestAccess,
 };
 
@@ -45,6 +48,7 @@ pub struct Compute {
     catalogues: Catalogues,
     billing: Billing,
     hosts: Hosts,
+    reconciler: Reconciler,
 }
 
 impl FromRef<Compute> for App {
@@ -63,6 +67,7 @@ impl Compute {
             catalogues: Catalogues::default(),
             billing,
             hosts: Hosts::default(),
+            reconciler: Reconciler::default(),
         }
     }
 
@@ -80,6 +85,9 @@ impl Compute {
             .merge(instances::routes())
             .merge(addresses::routes())
             .merge(ssh_keys::routes())
+            .merge(hosts::routes())
+            .merge(reconciler::routes())
+            .merge(metrics::routes())
             .merge(tasks::routes())
             .with_state(self.clone())
     }

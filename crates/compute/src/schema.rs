@@ -468,6 +468,47 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable};
+    use kernel::store::sql::{Moment, Uuid};
+
+    machine_watches (instance_id) {
+        instance_id -> Uuid,
+        uptime_ms -> BigInt,
+        cpu_ms -> BigInt,
+        disk_read_bytes -> BigInt,
+        disk_write_bytes -> BigInt,
+        network_in_bytes -> BigInt,
+        network_out_bytes -> BigInt,
+        unrolled_from -> Nullable<BigInt>,
+        bandwidth_month -> BigInt,
+        quota_told_month -> BigInt,
+        restarts -> BigInt,
+        first_restart_at -> Nullable<Moment>,
+        last_restart_at -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable};
+    use kernel::store::sql::Uuid;
+
+    metric_points (instance_id, step, slot) {
+        instance_id -> Uuid,
+        step -> BigInt,
+        slot -> BigInt,
+        samples -> BigInt,
+        cpu_sum -> BigInt,
+        cpu_max -> BigInt,
+        memory_sum -> BigInt,
+        memory_max -> BigInt,
+        disk_read_bytes -> BigInt,
+        disk_write_bytes -> BigInt,
+        network_in_bytes -> Nullable<BigInt>,
+        network_out_bytes -> Nullable<BigInt>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     instances,
     hosts,
@@ -485,3 +526,16 @@ diesel::allow_tables_to_appear_in_same_query!(instances, image_files);
 diesel::allow_tables_to_appear_in_same_query!(address_pools, released_addresses, locations);
 diesel::allow_tables_to_appear_in_same_query!(instance_ssh_keys, ssh_keys);
 diesel::allow_tables_to_appear_in_same_query!(instance_ssh_keys, instances);
+diesel::allow_tables_to_appear_in_same_query!(
+    instances,
+    hosts,
+    machines,
+    network_attachments,
+    vpcs,
+    instance_states,
+    instance_tags,
+    ip_addresses,
+    volumes,
+    machine_watches,
+    locations,
+);

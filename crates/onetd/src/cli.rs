@@ -82,6 +82,9 @@ enum Command {
     /// Look after the pools that instances get their addresses from.
     #[command(subcommand)]
     Addresses(commands::addresses::Action),
+    /// The hosts that run machines.
+    #[command(subcommand)]
+    Hosts(commands::hosts::What),
     /// Look after the books.
     #[command(subcommand)]
     Ledger(commands::billing::Books),
@@ -123,6 +126,7 @@ pub fn run() -> ExitCode {
         Command::DemoImage { folder } => commands::demo_image(&folder),
         Command::Catalogue(action) => commands::catalogue::run(&places, &action),
         Command::Images(action) => commands::images::run(&places, action),
+        Command::Hosts(what) => commands::hosts::run(&places, what),
         Command::Demo(amounts) => commands::demo(&places, &amounts),
     };
     match outcome {

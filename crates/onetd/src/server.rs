@@ -253,6 +253,12 @@ impl Workers {
                 stopped.clone(),
             )));
         }
+        if onet.app.config().tasks.chores && onet.app.config().tasks.workers > 0 {
+            running.push(tokio::spawn(compute::reconciler::run(
+                onet.compute.clone(),
+                stopped.clone(),
+            )));
+        }
         if onet.app.config().compute.hypervisor == HypervisorKind::Qemu {
             running.push(tokio::spawn(enlist_qemu(onet.clone(), stopped.clone())));
         }

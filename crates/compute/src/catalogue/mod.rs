@@ -78,6 +78,16 @@ impl Catalogue {
             .collect();
     }
 
+    /// All sizes, on offer or not.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = &InstanceSize> {
+        self.sizes.iter().map(|size| &**size)
+    }
+
+    /// All locations, in use or not.
+    pub(crate) fn locations(&self) -> impl Iterator<Item = &DatacenterLocation> {
+        self.locations.iter().map(|location| &**location)
+    }
+
     /// A size, on offer or not.
     pub fn size(&self, id: Id<Size>) -> Option<&Shown<InstanceSize>> {
         self.size_by_id.get(&id).and_then(|at| self.sizes.get(*at))

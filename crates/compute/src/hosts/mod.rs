@@ -1,5 +1,6 @@
 //! Hosts: who runs machines, what is free on them, and which of them a new machine goes to.
 
+mod availability;
 mod local;
 mod placement;
 pub mod rows;
@@ -11,12 +12,18 @@ use std::{
 
 use hypervisor::Hypervisor;
 use kernel::{id::Id, tasks::StepError};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
     local::enlist,
     placement::{Share, places_left, release, reserve},
-    rows::{Host, HostRow},
+    rows::{Host, HostRow, Listed, listed},
 };
+use crate::Compute;
+
+pub(crate) fn routes() -> OpenApiRouter<Compute> {
+    OpenApiRouter::new().routes(routes!(availability::list_compute_availability))
+}
 
 /// The id of a host.
 pub type HostId = Id<Host>;

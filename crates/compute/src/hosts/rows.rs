@@ -1,13 +1,16 @@
 //! The table of hosts.
 
-use diesel::{ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable, SelectableHelper};
+use diesel::{ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable, SelectableHelper};
 use kernel::{
     id::Id,
     store::{Conn, StoreError, Tx},
     time::Time,
 };
 
-use crate::{catalogue::api::Location, schema::hosts};
+use crate::{
+    catalogue::api::Location,
+    schema::{hosts, locations, machines},
+};
 
 /// Names the ids of hosts.
 #[derive(Debug)]
@@ -42,6 +45,39 @@ pub fn list(conn: &mut Conn) -> Result<Vec<HostRow>, StoreError> {
         .order(hosts::name)
         .select(HostRow::as_select())
         .load(conn)?)
+}
+
+/// A host as operators see it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The host.
+    pub host: HostRow,
+    /// The slug of its location.
+    pub location: String,
+    /// How many machines are on it, by what is written.
+    pub machines: i64,
+}
+
+/// All hosts with their locations and how many machines they have, by name.
+///
+/// # Errors
+/// The database refused.
+pub fn listed(conn: &mut Conn) -> Result<Vec<Listed>, StoreError> {
+    let found: Vec<(HostRow, String)> = hosts::table
+        .inner_join(locations::table.on(locations::id.eq(hosts::location_id)))
+        .order(hosts::name)
+        .select((HostRow::as_select(), locations::slug))
+        .load(conn)?;
+    let counts: Vec<(Id<Host>, i64)> = machines::table
+        .group_by(machines::host_id)
+        .select((machines::host_id, diesel::dsl::count_star()))
+        .load(conn)?;
+    let listed = found.into_iter().map(|(host, location)| {
+        let count = counts.iter().find(|(id, _)| *id == host.id);
+        let machines = count.map_or(0, |(_, count)| *count);
+        Listed { host, location, machines }
+    });
+    Ok(listed.collect())
 }
 
 /// The host of this name.

@@ -183,6 +183,18 @@ pub(crate) fn find_locked(
     Ok(Some((row, vpc, state)))
 }
 
+/// Whether a project has this instance.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn exists(conn: &mut Conn, project: Id<Project>, id: Id<InstanceKind>) -> Result<bool, StoreError> {
+    let query = instances::table
+        .filter(instances::id.eq(id))
+        .filter(instances::project_id.eq(project));
+    let found: Option<Id<InstanceKind>> = query.select(instances::id).first(conn).optional()?;
+    Ok(found.is_some())
+}
+
 /// Instances of a project by their ids, in no order.
 pub(crate) fn find_many(
     conn: &mut Conn,

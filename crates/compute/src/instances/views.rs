@@ -150,7 +150,7 @@ fn instance(
         tags,
         is_active,
         is_installed,
-        state_sync: state.map_or_else(|| unknown_state(id, created), state_sync),
+        state_sync: state_of(state, id, created),
         created,
         modified,
     })
@@ -185,6 +185,11 @@ fn volume(row: VolumeRow, catalogue: &Catalogue) -> ApiResult<VolumeSummary> {
         is_active,
         created,
     })
+}
+
+/// What was last seen of an instance's machine.
+pub(crate) fn state_of(state: Option<StateRow>, id: Id<InstanceKind>, created: Time) -> InstanceStateSync {
+    state.map_or_else(|| unknown_state(id, created), state_sync)
 }
 
 fn state_sync(row: StateRow) -> InstanceStateSync {

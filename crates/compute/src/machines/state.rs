@@ -1,4 +1,5 @@
-//! What was seen of a machine, written down: the one writer of `instance_states`.
+//! What a task has seen of its machine, written down, so that the answer to "does it run" does not wait for the
+//! reconciler's next round.
 
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use hypervisor::Observed;
@@ -12,6 +13,12 @@ use crate::{
     instances::{api::InstanceKind, rows::StateRow},
     schema::instance_states,
 };
+
+/// What disks take of their host, in GB as sizes count them (2³⁰ bytes), to a ten-thousandth.
+pub(crate) fn disk_gb(bytes: Option<u64>) -> Amount {
+    let parts = u128::from(bytes.unwrap_or(0)) * 10_000;
+    Amount::from_ten_thousandths(i64::try_from(parts >> 30).unwrap_or(i64::MAX))
+}
 
 /// Writes down what the host has said of a machine, or that it knows none.
 ///
@@ -36,7 +43,7 @@ pub fn record(
         uptime: whole(statistics.uptime.as_secs()),
         cpu_usage: Amount::default(),
         memory_usage_mb: whole(memory >> 20),
-        disk_usage_gb: Amount::default(),
+        disk_usage_gb: disk_gb(seen.and_then(|seen| seen.disk_bytes)),
         network_in_bytes: whole(statistics.network_received_bytes.unwrap_or(0)),
         network_out_bytes: whole(statistics.network_sent_bytes.unwrap_or(0)),
         last_synced_at: now,
@@ -47,6 +54,10 @@ pub fn record(
         .set((
             instance_states::vm_status.eq(&row.vm_status),
             instance_states::uptime.eq(row.uptime),
+            // While it runs, only two looks tell how much: the reconciler's.
+            seen.is_none_or(|seen| seen.statistics.is_none())
+                .then(|| instance_states::cpu_usage.eq(row.cpu_usage)),
+            instance_states::disk_usage_gb.eq(row.disk_usage_gb),
             instance_states::memory_usage_mb.eq(row.memory_usage_mb),
             instance_states::network_in_bytes.eq(row.network_in_bytes),
             instance_states::network_out_bytes.eq(row.network_out_bytes),

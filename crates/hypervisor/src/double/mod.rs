@@ -23,8 +23,8 @@ use crate::{
     error::{HypervisorError, Result},
     images::{ExportOptions, Format, Image, ImportOptions, Progress, Source, examine, hex, too_large},
     model::{
-        HostReport, ImageId, Interface, InterfaceId, Observed, PowerState, RequestId, RootDisk, Shutdown,
-        Size, VmId, VmSpec,
+        Ended, HostReport, ImageId, Interface, InterfaceId, Observed, PowerState, RequestId, RootDisk,
+        Shutdown, Size, Statistics, VmId, VmSpec,
     },
     seed::Seed,
 };
@@ -81,7 +81,26 @@ impl Double {
     /// The machine's process dies, as by `kill -9` or a host that ran out of memory.
     pub fn crash(&self, vm: VmId) {
         if let Some(machine) = self.host().machines.get_mut(&vm) {
-            machine.run = None;
+            machine.end(Ended::Cut);
+        }
+    }
+
+    /// The machine's system switches itself off, as by `poweroff` typed into it.
+    pub fn power_off(&self, vm: VmId) {
+        if let Some(machine) = self.host().machines.get_mut(&vm) {
+            machine.end(Ended::Orderly);
+        }
+    }
+
+    /// What the machine has used since its power came on, from now on until it goes off.
+    pub fn count(&self, vm: VmId, used: Statistics) {
+        if let Some(run) = self
+            .host()
+            .machines
+            .get_mut(&vm)
+            .and_then(|machine| machine.run.as_mut())
+        {
+            run.counted = Some(used);
         }
     }
 
@@ -171,7 +190,7 @@ impl Double {
         match host.machines.get_mut(&vm) {
             Some(machine) if machine.hangs && machine.run.is_some() => Shutdown::StillRunning,
             Some(machine) => {
-                machine.run = None;
+                machine.end(Ended::Orderly);
                 Shutdown::Off
             }
             None => Shutdown::Off,
@@ -392,7 +411,7 @@ impl Hypervisor for Double {
     async fn stop(&self, vm: VmId) -> Result<()> {
         self.call("stop", Some(vm), |host| {
             if let Some(machine) = host.machines.get_mut(&vm) {
-                machine.run = None;
+                machine.end(Ended::Cut);
             }
             Ok(())
         })
@@ -411,7 +430,7 @@ impl Hypervisor for Double {
         self.powers_off(vm, limit).await;
         let mut host = self.host();
         let machine = host.defined(vm)?;
-        machine.run = None;
+        machine.end(Ended::Cut);
         machine.start(vm)?;
         machine.done = Some(request);
         Ok(())

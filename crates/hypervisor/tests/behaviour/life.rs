@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use hypervisor::{
-    BootDisk, Hypervisor, ImageId, Observed, PowerState, RequestId, RootDisk, Shutdown, Size, VmId,
+    BootDisk, Ended, Hypervisor, ImageId, Observed, PowerState, RequestId, RootDisk, Shutdown, Size, VmId,
     images::ExportOptions,
 };
 use uuid::Uuid;
@@ -41,7 +41,8 @@ async fn create(bench: &impl Bench, vm: VmId) {
         (found.state, found.boot, found.defined),
         (PowerState::Stopped, BootDisk::Root, true)
     );
-    assert_eq!(found.statistics, None);
+    assert_eq!((found.statistics, found.ended), (None, None));
+    assert!(found.disk_bytes.is_some());
     for _ in 0..2 {
         driver.start(vm).await.unwrap();
     }
@@ -71,7 +72,7 @@ async fn first_run(bench: &impl Bench, vm: VmId) {
         "{width} x {height}, {lit} lit"
     );
     let found = observe(driver, vm).await;
-    assert_eq!(found.state, PowerState::Running);
+    assert_eq!((found.state, found.ended), (PowerState::Running, None));
     let used = found.statistics.unwrap();
     assert!(
         used.cpu_time > Duration::ZERO && used.disk_reads > 0 && used.disk_read_bytes > 0,
@@ -137,6 +138,7 @@ async fn power(bench: &impl Bench, vm: VmId) {
         (found.state, found.statistics, found.forwards.len()),
         (PowerState::Stopped, None, 0)
     );
+    assert_eq!(found.ended, Some(Ended::Orderly));
     assert!(
         !driver
             .reset(vm, RequestId(Uuid::from_u128(2)))
@@ -175,7 +177,11 @@ async fn resized_and_rescued(bench: &impl Bench, vm: VmId) {
     assert!(!driver.leave_rescue(vm).await.unwrap_err().is_passing());
     assert!(!driver.resize(vm, size).await.unwrap_err().is_passing());
     bench.kill(vm).await;
-    assert_eq!(observe(driver, vm).await.state, PowerState::Stopped);
+    let found = observe(driver, vm).await;
+    assert_eq!(
+        (found.state, found.ended),
+        (PowerState::Stopped, Some(Ended::Cut))
+    );
     for _ in 0..2 {
         driver.leave_rescue(vm).await.unwrap();
     }

@@ -35,6 +35,9 @@ pub struct Compute {
     pub addresses_per_instance: usize,
     pub address_quarantine_hours: u32,
     pub reverse_dns_forward_check: bool,
+    pub sync_seconds: u64,
+    pub restarts_per_hour: u32,
+    pub bandwidth_quota_gb: u64,
 }
 
 /// An amount such as `"1.50"`, not below zero. The environment gives numbers where a file has texts.
@@ -89,6 +92,12 @@ impl Compute {
         }
         if self.network == MachineNetwork::Bridge && (self.bridge.is_empty() || self.bridge.len() > 15) {
             return Some(("compute.bridge", "must be the name of a bridge, 1 to 15 characters"));
+        }
+        if !(1..=60).contains(&self.sync_seconds) {
+            return Some(("compute.sync_seconds", "must be between 1 and 60"));
+        }
+        if self.bandwidth_quota_gb > 1_000_000_000 {
+            return Some(("compute.bandwidth_quota_gb", "must be at most 1000000000"));
         }
         let percents = [
             ("compute.cpu_overcommit_percent", self.cpu_overcommit_percent),

@@ -5,6 +5,7 @@ pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod billing;
 pub(crate) mod catalogue;
+pub(crate) mod hosts;
 pub(crate) mod images;
 pub(crate) mod organizations;
 pub(crate) mod users;
