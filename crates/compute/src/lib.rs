@@ -52,8 +52,9 @@ impl FromRef<Compute> for App {
 impl Compute {
     /// The area on these shared parts.
     pub fn new(app: App, billing: Billing) -> Self {
-        billing.register(Arc::new(product::Instances));
+        billing.register(Arc::new(product::Instances::new(&billing)));
         billing.register(Arc::new(addons::Addons::new(&billing)));
+        billing.register(Arc::new(instances::resize::Resizes::new(&billing)));
         Self {
             app,
             catalogues: Catalogues::default(),
@@ -73,6 +74,7 @@ impl Compute {
             .merge(catalogue::routes())
             .merge(vpcs::routes())
             .merge(instances::routes())
+            .merge(addons::routes())
             .merge(tasks::routes())
             .with_state(self.clone())
     }
@@ -82,11 +84,17 @@ impl Compute {
         [catalogue::PERMISSIONS, vpcs::PERMISSIONS, instances::PERMISSIONS].concat()
     }
 
+    /// The kind of a task of an instance, if this program knows it.
+    pub(crate) fn kind_of(&self, task: &kernel::tasks::TaskRow) -> Option<Arc<dyn kernel::tasks::Kind>> {
+        self.kinds().into_iter().find(|kind| kind.name() == task.kind)
+    }
+
     /// The kinds of tasks that the area's operations enqueue, on these drivers.
     pub fn kinds(&self) -> Vec<Arc<dyn kernel::tasks::Kind>> {
         let network: Arc<dyn NetworkDriver> = Arc::new(MachineInterfaces::new(&self.hosts));
         let mut kinds = machines::kinds::all(&self.hosts, &self.billing);
         kinds.push(Arc::new(instances::steps::AttachVpc::new(&network)));
+        kinds.push(Arc::new(instances::steps::AttachVpc::detaching(&network)));
         kinds
     }
 }

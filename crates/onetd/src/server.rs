@@ -283,6 +283,11 @@ async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
             tracing::warn!(%error, "old idempotency keys could not be forgotten");
         }
         if is_time(round)
+            && let Err(error) = compute::tasks::secrets::forget_old(app).await
+        {
+            tracing::warn!(%error, "secrets that nobody has read could not be erased");
+        }
+        if is_time(round)
             && let Err(error) = mail::forget_old(app).await
         {
             tracing::warn!(%error, "old mails could not be forgotten");

@@ -17,6 +17,7 @@ pub use self::{
     placement::{Share, places_left, release, reserve},
     rows::{Host, HostRow},
 };
+pub(crate) use self::placement::take;
 
 /// The id of a host.
 pub type HostId = Id<Host>;

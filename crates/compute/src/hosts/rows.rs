@@ -44,6 +44,18 @@ pub fn list(conn: &mut Conn) -> Result<Vec<HostRow>, StoreError> {
         .load(conn)?)
 }
 
+/// A machine's host.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn find(conn: &mut Conn, id: Id<Host>) -> Result<Option<HostRow>, StoreError> {
+    Ok(hosts::table
+        .find(id)
+        .select(HostRow::as_select())
+        .first(conn)
+        .optional()?)
+}
+
 /// The host of this name.
 ///
 /// # Errors

@@ -11,5 +11,6 @@ pub mod plan;
 pub mod rows;
 pub mod state;
 pub mod steps;
+pub(crate) mod wishes;
 
 pub use self::rows::{MachineRow, Power};

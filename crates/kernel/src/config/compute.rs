@@ -28,6 +28,7 @@ pub struct Compute {
     pub network_namespace: String,
     pub user_forwards: Vec<String>,
     pub nameservers: Vec<IpAddr>,
+    pub rescue_image: String,
 }
 
 /// Who runs machines on this node.
