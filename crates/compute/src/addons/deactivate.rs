@@ -20,7 +20,7 @@ use crate::{
     instances::{
         InstancesOrder,
         actions::{self, Action},
-        api::InstanceKind,
+        api::{InstanceKind, InstanceStatus},
     },
 };
 
@@ -80,6 +80,11 @@ pub(crate) async fn deactivate_instance_addon(
                 "The add-on is not active."
             }));
         };
+        if !matches!(action.row.status, InstanceStatus::Active | InstanceStatus::Suspended) {
+            // Ordered together with the instance: both come to nothing together.
+            let text = format!("The instance is {}; it must be active for this.", action.row.status.as_str());
+            return Err(ApiError::conflict(text));
+        }
         let ends_at_once = body.immediate || row.status == AddonState::Pending;
         if row.status == AddonState::Cancelling && !ends_at_once {
             return Err(ApiError::conflict("The add-on ends already when its paid time is over."));

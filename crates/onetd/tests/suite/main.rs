@@ -18,6 +18,7 @@ mod concurrency;
 mod contract;
 mod crash;
 mod instances_create;
+mod instances_lifecycle;
 mod instances_list;
 mod instances_replace;
 mod invitations;
