@@ -60,8 +60,9 @@ impl FromRef<Compute> for App {
 impl Compute {
     /// The area on these shared parts.
     pub fn new(app: App, billing: Billing) -> Self {
-        billing.register(Arc::new(product::Instances));
+        billing.register(Arc::new(product::Instances::new(&billing)));
         billing.register(Arc::new(addons::Addons::new(&billing)));
+        billing.register(Arc::new(instances::resize::Resizes::new(&billing)));
         Self {
             app,
             catalogues: Catalogues::default(),
@@ -83,6 +84,7 @@ impl Compute {
             .merge(images::routes())
             .merge(vpcs::routes())
             .merge(instances::routes())
+            .merge(addons::routes())
             .merge(addresses::routes())
             .merge(ssh_keys::routes())
             .merge(hosts::routes())
@@ -105,6 +107,11 @@ impl Compute {
         .concat()
     }
 
+    /// The kind of a task of an instance, if this program knows it.
+    pub(crate) fn kind_of(&self, task: &kernel::tasks::TaskRow) -> Option<Arc<dyn kernel::tasks::Kind>> {
+        self.kinds().into_iter().find(|kind| kind.name() == task.kind)
+    }
+
     /// The kinds of tasks that the area's operations enqueue, on these drivers.
     pub fn kinds(
         &self,
@@ -115,8 +122,9 @@ impl Compute {
         let guests: Arc<dyn GuestAccess> = Arc::new(MachineGuests::new(&self.hosts));
         let mut kinds = machines::kinds::all(&self.hosts, &self.billing);
         kinds.extend(images::kinds(images));
-        let others: [Arc<dyn kernel::tasks::Kind>; 6] = [
+        let others: [Arc<dyn kernel::tasks::Kind>; 7] = [
             Arc::new(instances::steps::AttachVpc::new(&network)),
+            Arc::new(instances::steps::AttachVpc::detaching(&network)),
             Arc::new(addresses::steps::AddIp::new(&network)),
             Arc::new(addresses::steps::ReleaseIp::new(&network)),
             Arc::new(addresses::steps::SetReverseDns::new(reverse_dns)),

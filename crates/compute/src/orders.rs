@@ -1,7 +1,7 @@
 //! Orders as the operations of this area answer them.
 #![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
 
-use billing::orders::{OrderId, Placed};
+use billing::orders::{OrderId, OrderStatus, Placed};
 use kernel::{money::{Amount, Fixed}, openapi::Whole};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -38,7 +38,10 @@ impl InstanceOrder {
             total: total.fixed(),
             amount_due: placed.amount_due.fixed(),
             credit_applied: placed.credit_applied.fixed(),
-            status: placed.status.as_str().to_owned(),
+            // An order that is done already can have something due again: a renewal.
+            status: if placed.amount_due.is_positive() { OrderStatus::Pending } else { placed.status }
+                .as_str()
+                .to_owned(),
             invoice_payment_url: None,
         }
     }

@@ -5,18 +5,21 @@
 //! is under way ends first.
 
 use billing::{
-    Product,
-    services::{ServiceRow, ServiceStatus},
+    Billing, Product,
+    services::{self, ServiceRow, ServiceStatus},
 };
 use kernel::{
+    access::Organization,
     audit::{AuditStatus, Changes},
     id::Id,
     store::{StoreError, Tx},
 };
 
 use crate::{
+    addons,
     instances::{
         api::{BillingCycle, InstanceKind, InstanceStatus},
+        resize,
         rows::{self, InstanceRow},
     },
     machines::{
@@ -30,8 +33,17 @@ use crate::{
 pub(crate) const KIND: &str = "instance";
 
 /// Sells instances.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Instances;
+#[derive(Clone, Debug)]
+pub(crate) struct Instances {
+    billing: Billing,
+}
+
+impl Instances {
+    /// On this billing, which is told when what belongs to an instance ends with it.
+    pub(crate) fn new(billing: &Billing) -> Self {
+        Self { billing: billing.clone() }
+    }
+}
 
 impl Product for Instances {
     fn kind(&self) -> &'static str {
@@ -77,6 +89,7 @@ impl Product for Instances {
             ServiceStatus::Cancelled => InstanceStatus::Cancelled,
             _ => InstanceStatus::Terminated,
         };
+        self.end_dependents(tx, service)?;
         end(tx, service, status, "instance.terminated")
     }
 
@@ -91,7 +104,9 @@ impl Product for Instances {
         row.billing_end_date = service.billing_end_date();
         row.cancellation_requested_at = service.cancellation_requested_at;
         row.cancellation_reason.clone_from(&service.cancellation_reason);
-        if let Some(cycle) = BillingCycle::from_word(service.billing_cycle.as_str()) {
+        // The cycle that was chosen last; billing counts by it from the next billing date on.
+        let cycle = service.next_cycle.unwrap_or(service.billing_cycle);
+        if let Some(cycle) = BillingCycle::from_word(cycle.as_str()) {
             row.billing_cycle = cycle;
         }
         if copies(&row) == before {
@@ -99,6 +114,43 @@ impl Product for Instances {
         }
         rows::save(tx, &mut row)
     }
+}
+
+impl Instances {
+    /// Ends what is billed beside an instance: its add-ons, and a change of size that waits for its payment.
+    fn end_dependents(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+        let id: Id<InstanceKind> = service.resource_id.cast();
+        for addon in addons::rows::live(tx.conn(), id)? {
+            let organization = addon.organization_id;
+            if let Some(own) = services::of_resource(tx.conn(), organization, addons::KIND, addon.id.cast())? {
+                services::cancel_now(tx, &self.billing, own.id, ("The instance has ended", false), None)?;
+            }
+        }
+        if let Some(order) = resize::waiting(tx.conn(), id)?
+            && let Some(own) = services::of_resource(tx.conn(), service.organization_id, resize::KIND, order.cast())?
+        {
+            services::cancel_now(tx, &self.billing, own.id, ("The instance has ended", false), None)?;
+        }
+        Ok(())
+    }
+}
+
+/// The service that an instance is billed by, if it is, behind the lock of its organization's account: whoever moves money
+/// takes that before the instance.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn lock_service(
+    tx: &mut Tx<'_>,
+    billing: &Billing,
+    organization: Id<Organization>,
+    instance: Id<InstanceKind>,
+) -> Result<Option<ServiceRow>, StoreError> {
+    if services::of_resource(tx.conn(), organization, KIND, instance.cast())?.is_none() {
+        return Ok(None);
+    }
+    billing::lock_account(tx, billing, organization)?;
+    services::of_resource(tx.conn(), organization, KIND, instance.cast())
 }
 
 fn copies(row: &InstanceRow) -> impl PartialEq + use<> {

@@ -341,6 +341,7 @@ diesel::table! {
         rescue_image_id -> Nullable<Uuid>,
         password -> Nullable<Text>,
         user_data -> Nullable<Text>,
+        rescue_password -> Nullable<Text>,
         seed_id -> Uuid,
         interface_id -> Uuid,
         mac_address -> Text,
@@ -506,6 +507,63 @@ diesel::table! {
         disk_write_bytes -> BigInt,
         network_in_bytes -> Nullable<BigInt>,
         network_out_bytes -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::Uuid;
+
+    instance_wishes (task_id, field) {
+        task_id -> Uuid,
+        instance_id -> Uuid,
+        field -> Text,
+        value_before -> Nullable<Text>,
+        value_after -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::Text;
+    use kernel::store::sql::{Moment, Uuid};
+
+    task_secrets (task_id) {
+        task_id -> Uuid,
+        user_id -> Uuid,
+        sealed -> Text,
+        expires -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    instance_resizes (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        instance_id -> Uuid,
+        status -> Text,
+        size_id -> Uuid,
+        cpus -> BigInt,
+        memory_mb -> BigInt,
+        disk_gb -> BigInt,
+        previous_cpus -> BigInt,
+        previous_memory_mb -> BigInt,
+        previous_disk_gb -> BigInt,
+        description -> Text,
+        price -> BigInt,
+        monthly_cap -> Nullable<BigInt>,
+        next_cycle -> Nullable<Text>,
+        next_price -> Nullable<BigInt>,
+        next_monthly_cap -> Nullable<BigInt>,
+        paid -> BigInt,
+        task_id -> Nullable<Uuid>,
+        user_id -> Nullable<Uuid>,
+        request_id -> Nullable<Uuid>,
+        created -> Moment,
+        modified -> Moment,
     }
 }
 

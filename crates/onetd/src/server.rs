@@ -320,6 +320,11 @@ async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
             tracing::warn!(%error, "files of images that nothing needs are still there");
         }
         if is_time(round)
+            && let Err(error) = compute::tasks::secrets::forget_old(app).await
+        {
+            tracing::warn!(%error, "secrets that nobody has read could not be erased");
+        }
+        if is_time(round)
             && let Err(error) = mail::forget_old(app).await
         {
             tracing::warn!(%error, "old mails could not be forgotten");

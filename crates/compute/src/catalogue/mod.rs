@@ -93,6 +93,11 @@ impl Catalogue {
         self.size_by_id.get(&id).and_then(|at| self.sizes.get(*at))
     }
 
+    /// All sizes, on offer or not.
+    pub fn sizes(&self) -> &[Shown<InstanceSize>] {
+        &self.sizes
+    }
+
     /// A location, in use or not.
     pub fn location(&self, id: Id<Location>) -> Option<&Shown<DatacenterLocation>> {
         self.location_by_id
@@ -103,6 +108,14 @@ impl Catalogue {
     /// An image of any organization: for the answers about an instance that was made from it.
     pub fn image(&self, id: Id<Image>) -> Option<&Shown<InstanceImage>> {
         self.image_by_id.get(&id).and_then(|at| self.images.get(*at))
+    }
+
+    /// The public image of this slug, if it is on offer.
+    pub fn public_image(&self, slug: &str) -> Option<&Shown<InstanceImage>> {
+        let is_it = |image: &&Shown<InstanceImage>| {
+            image.slug == slug && image.is_active && image.visibility == Visibility::Public
+        };
+        self.images.iter().find(is_it)
     }
 
     /// An image that `organization` may know of: a public one, or its own.

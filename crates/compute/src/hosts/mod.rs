@@ -19,6 +19,7 @@ pub use self::{
     placement::{Share, places_left, release, reserve},
     rows::{Host, HostRow, Listed, listed},
 };
+pub(crate) use self::placement::take;
 use crate::Compute;
 
 pub(crate) fn routes() -> OpenApiRouter<Compute> {

@@ -36,6 +36,13 @@ impl Share {
         }
     }
 
+    /// Whether it is free on a host, for a machine that is there already.
+    pub(crate) fn is_free_on(self, host: &HostRow) -> bool {
+        self.cpus <= host.cpus - host.cpus_taken
+            && self.memory_mb <= host.memory_mb - host.memory_mb_taken
+            && self.disk_gb <= host.disk_gb - host.disk_gb_taken
+    }
+
     /// How many times it fits into what is free; a host in maintenance has no place.
     fn fits(self, host: &HostRow) -> i64 {
         if host.is_in_maintenance {

@@ -80,6 +80,18 @@ pub fn listed(conn: &mut Conn) -> Result<Vec<Listed>, StoreError> {
     Ok(listed.collect())
 }
 
+/// A machine's host.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn find(conn: &mut Conn, id: Id<Host>) -> Result<Option<HostRow>, StoreError> {
+    Ok(hosts::table
+        .find(id)
+        .select(HostRow::as_select())
+        .first(conn)
+        .optional()?)
+}
+
 /// The host of this name.
 ///
 /// # Errors

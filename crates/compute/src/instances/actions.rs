@@ -8,6 +8,7 @@ use kernel::{
     http::{Answer, ApiError, ApiResult},
     id::Id,
     store::{StoreError, Tx},
+    tasks::TaskId,
 };
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use super::{
     rows::{self, InstanceRow, StateRow},
 };
 use crate::{
-    machines::{MachineRow, kinds, rows as machines},
+    machines::{MachineRow, kinds, rows as machines, wishes},
     tasks::{self, api::InstanceTask},
 };
 
@@ -75,8 +76,17 @@ impl<'a, P: Permission> Action<'a, P> {
     /// # Errors
     /// 403 while it is suspended; 409 otherwise.
     pub(crate) fn must_be_active(&self) -> ApiResult<()> {
+        self.must_be_in_force()?;
+        self.machine().map(drop)
+    }
+
+    /// The same for what needs no machine.
+    ///
+    /// # Errors
+    /// 403 while it is suspended; 409 otherwise.
+    pub(crate) fn must_be_in_force(&self) -> ApiResult<()> {
         match self.row.status {
-            InstanceStatus::Active => self.machine().map(drop),
+            InstanceStatus::Active => Ok(()),
             InstanceStatus::Suspended => Err(ApiError::new(
                 http::StatusCode::FORBIDDEN,
                 "permission_denied",
@@ -118,6 +128,17 @@ impl<'a, P: Permission> Action<'a, P> {
         )
     }
 
+    /// Refuses while something else of the instance waits or runs.
+    ///
+    /// # Errors
+    /// 409.
+    pub(crate) fn must_be_idle(&self, tx: &mut Tx<'_>) -> ApiResult<()> {
+        if tasks::has_unfinished(tx.conn(), self.scope.project, self.row.id)? {
+            return Err(ApiError::conflict("Another task of the instance has not ended."));
+        }
+        Ok(())
+    }
+
     /// Enqueues the action's task, and answers it.
     ///
     /// # Errors
@@ -128,14 +149,72 @@ impl<'a, P: Permission> Action<'a, P> {
         kind: &'static str,
         parameters: Value,
     ) -> ApiResult<Answer<InstanceTask>> {
+        let id = self.ask(tx, kind, parameters)?;
+        self.answer(tx, id)
+    }
+
+    /// Writes what is wanted of the instance and its machine, enqueues the task that makes it true or takes it back, and
+    /// answers the task. `row`: the instance as it is wanted, if anything of it changes.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub(crate) fn change(
+        &mut self,
+        tx: &mut Tx<'_>,
+        kind: &'static str,
+        parameters: Value,
+        row: Option<InstanceRow>,
+        machine: MachineRow,
+    ) -> ApiResult<Answer<InstanceTask>> {
+        let id = self.wish(tx, kind, parameters, row, machine)?;
+        self.answer(tx, id)
+    }
+
+    /// As [`Self::change`], for who has more to do with the task.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub(crate) fn wish(
+        &mut self,
+        tx: &mut Tx<'_>,
+        kind: &'static str,
+        parameters: Value,
+        row: Option<InstanceRow>,
+        mut machine: MachineRow,
+    ) -> ApiResult<TaskId> {
+        let before = self.machine()?.clone();
+        let id = self.ask(tx, kind, parameters)?;
+        let wanted = row.as_ref().unwrap_or(&self.row);
+        wishes::keep(tx, id, (&self.row, &before), (wanted, &machine))?;
+        machines::save(tx, &mut machine)?;
+        if let Some(mut row) = row {
+            rows::save(tx, &mut row)?;
+            self.row = row;
+        }
+        self.machine = Some(machine);
+        Ok(id)
+    }
+
+    fn ask(&self, tx: &mut Tx<'_>, kind: &'static str, parameters: Value) -> ApiResult<TaskId> {
         let mut wanted = kinds::task(kind, &self.row, Some((self.scope.caller.user, self.scope.request.id)));
         wanted.parameters = parameters;
-        let id = tx.enqueue(&wanted)?;
+        Ok(tx.enqueue(&wanted)?)
+    }
+
+    /// 202 with the task.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub(crate) fn answer(&self, tx: &mut Tx<'_>, id: TaskId) -> ApiResult<Answer<InstanceTask>> {
         let task = tasks::find(tx.conn(), self.scope.project, id)?.ok_or_else(ApiError::not_found)?;
-        let path = format!(
+        Ok(Answer::accepted(task, self.path_of(id)))
+    }
+
+    /// Where a task can be read.
+    pub(crate) fn path_of(&self, id: TaskId) -> String {
+        format!(
             "/v1/organizations/{}/projects/{}/compute/tasks/{id}",
             self.scope.organization, self.scope.project
-        );
-        Ok(Answer::accepted(task, path))
+        )
     }
 }

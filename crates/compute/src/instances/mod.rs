@@ -6,18 +6,31 @@
 
 pub(crate) mod actions;
 pub mod api;
+mod billing_cycle;
+mod cancellation;
 mod delete;
 mod get;
+mod hostname;
 mod list;
-mod order;
+pub(crate) mod order;
+mod password;
 mod power;
+mod protection;
+mod rebuild_network;
+mod reinstall;
+mod renew;
 mod replace;
+mod requests;
+mod rescue;
+pub(crate) mod resize;
 pub mod rows;
 pub(crate) mod rules;
+mod secrets;
 pub mod steps;
 mod tags;
 mod update;
 pub(crate) mod views;
+mod vpc;
 
 use kernel::permissions;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -33,6 +46,8 @@ permissions! {
     InstancesCreate = "compute.instances.create", Editor, "compute:write";
     /// Switches machines on and off, installs them anew, opens their consoles.
     InstancesOperate = "compute.instances.operate", Editor, "compute:write";
+    /// Buys what instances become: other sizes, add-ons, further periods, other billing cycles.
+    InstancesOrder = "compute.instances.order", Editor, "compute:write";
     /// Deletes and cancels instances.
     InstancesDelete = "compute.instances.delete", Editor, "compute:write";
 }
@@ -55,4 +70,20 @@ pub(crate) fn routes() -> OpenApiRouter<Compute> {
         .routes(routes!(power::shutdown_instance))
         .routes(routes!(power::reboot_instance))
         .routes(routes!(power::reset_instance))
+        .routes(routes!(resize::list_instance_resize_options, resize::resize_instance))
+        .routes(routes!(hostname::change_instance_hostname))
+        .routes(routes!(password::reset_instance_password))
+        .routes(routes!(reinstall::reinstall_instance))
+        .routes(routes!(rescue::enable_instance_rescue, rescue::disable_instance_rescue))
+        .routes(routes!(rebuild_network::rebuild_instance_network))
+        .routes(routes!(
+            cancellation::get_instance_cancellation,
+            cancellation::request_instance_cancellation,
+            cancellation::withdraw_instance_cancellation
+        ))
+        .routes(routes!(billing_cycle::change_instance_billing_cycle))
+        .routes(routes!(renew::renew_instance))
+        .routes(routes!(protection::get_instance_protection, protection::change_instance_protection))
+        .routes(routes!(vpc::attach_instance_vpc))
+        .routes(routes!(vpc::detach_instance_vpc))
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Compute,
-    machines::{Power, kinds::name, rows as machines},
+    machines::{MachineRow, Power, kinds::name},
     tasks::{self, api::InstanceTask},
 };
 
@@ -97,10 +97,10 @@ async fn press(
             };
             return Err(ApiError::conflict(is));
         }
-        machines::set_power(tx, id, button.leaves)?;
         let text = format!("{} instance {}", button.done, action.row.name);
         action.audit(tx, button.action, text, kernel::audit::Changes::default())?;
-        action.enqueue(tx, button.task, serde_json::json!({}))
+        let wanted = MachineRow { power: button.leaves, ..action.machine_to_change()? };
+        action.change(tx, button.task, serde_json::json!({}), None, wanted)
     };
     change.run(&compute.app, &caller, button.task, work).await
 }

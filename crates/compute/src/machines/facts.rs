@@ -4,9 +4,10 @@ use diesel::{OptionalExtension, QueryDsl, RunQueryDsl, SelectableHelper};
 use kernel::{
     id::Id,
     store::{Conn, StoreError},
+    tasks::TaskId,
 };
 
-use super::{MachineRow, rows};
+use super::{MachineRow, rows, wishes};
 use crate::{
     catalogue::api::Image,
     images,
@@ -43,11 +44,33 @@ pub struct Facts {
 /// # Errors
 /// The database refused.
 pub fn find(conn: &mut Conn, id: Id<InstanceKind>) -> Result<Option<Facts>, StoreError> {
+    let Some((instance, machine)) = rows_of(conn, id)? else { return Ok(None) };
+    complete(conn, instance, machine).map(Some)
+}
+
+/// Reads them as they were before a task, for its undoing; `None` also when the task has changed nothing of them.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn find_before(conn: &mut Conn, id: Id<InstanceKind>, task: TaskId) -> Result<Option<Facts>, StoreError> {
+    let Some((mut instance, mut machine)) = rows_of(conn, id)? else { return Ok(None) };
+    if !wishes::rewind(conn, task, &mut instance, &mut machine)? {
+        return Ok(None);
+    }
+    complete(conn, instance, machine).map(Some)
+}
+
+fn rows_of(conn: &mut Conn, id: Id<InstanceKind>) -> Result<Option<(InstanceRow, MachineRow)>, StoreError> {
     let Some(machine) = rows::find(conn, id)? else { return Ok(None) };
-    let instance: InstanceRow = instances::table
+    let instance = instances::table
         .find(id)
         .select(InstanceRow::as_select())
         .first(conn)?;
+    Ok(Some((instance, machine)))
+}
+
+fn complete(conn: &mut Conn, instance: InstanceRow, machine: MachineRow) -> Result<Facts, StoreError> {
+    let id = instance.id;
     let addresses = addresses_of(conn, &[id])?.remove(&id).unwrap_or_default();
     let attached_to = network_attachments::table
         .find(id)
@@ -61,5 +84,5 @@ pub fn find(conn: &mut Conn, id: Id<InstanceKind>) -> Result<Option<Facts>, Stor
         None => None,
     };
     let keys = ssh_keys::rows::lines_of_instance(conn, id)?;
-    Ok(Some(Facts { instance, machine, addresses, keys, image, rescue_image, attached_to }))
+    Ok(Facts { instance, machine, addresses, keys, image, rescue_image, attached_to })
 }

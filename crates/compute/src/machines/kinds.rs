@@ -10,21 +10,24 @@ use kernel::{
     http::Request,
     id::Id,
     store::{StoreError, Tx},
-    tasks::{Kind, NewTask, Outcome, Step, TaskRow},
+    tasks::{Kind, NewTask, Outcome, Step, TaskRow, Verdict},
 };
 
 use super::{
     Power, rows,
-    steps::{Act, steps},
+    steps::{Act, DISK_KEPT, REPLACED, steps},
+    wishes::{self, Field},
 };
 use crate::{
     addons, addresses,
     hosts::Hosts,
     instances::{
         api::{InstanceKind, InstanceStatus, VolumeStatus},
+        resize,
         rows::{self as instances, InstanceRow},
     },
     schema::{network_attachments, volumes},
+    tasks::secrets,
 };
 
 /// What a task of a machine is called, as the API shows it.
@@ -37,6 +40,13 @@ pub mod name {
     pub const SHUTDOWN: &str = "shutdown_vps";
     pub const REBOOT: &str = "reboot_vps";
     pub const RESET: &str = "reset_vps";
+    pub const RESIZE: &str = "resize_vps";
+    pub const HOSTNAME: &str = "change_hostname";
+    pub const REINSTALL: &str = "reinstall_vps";
+    pub const PASSWORD: &str = "reset_password";
+    pub const ENABLE_RESCUE: &str = "enable_rescue";
+    pub const DISABLE_RESCUE: &str = "disable_rescue";
+    pub const REBUILD_NETWORK: &str = "rebuild_network";
 }
 
 /// A kind of task of machines.
@@ -46,6 +56,57 @@ pub struct MachineTask {
     billing: Billing,
     end: End,
 }
+
+/// A kind, its steps, and what its end means.
+type Description = (&'static str, &'static [Act], End);
+
+/// Every kind of task of machines, as `docs/compute.md` shows them.
+const KINDS: [Description; 14] = [
+    (
+        name::CREATE,
+        &[Act::PrepareDisk, Act::Define, Act::SetSeed, Act::Start, Act::Look],
+        created,
+    ),
+    (name::DELETE, &[Act::Destroy], deleted),
+    (
+        name::START,
+        // Addresses and networks may have been changed while it was off.
+        &[Act::DefineIfOff, Act::SetSeed, Act::Start, Act::Look],
+        started,
+    ),
+    (name::STOP, &[Act::Stop, Act::Look], wished),
+    (name::SHUTDOWN, &[Act::Shutdown, Act::Look], wished),
+    (name::REBOOT, &[Act::SetSeed, Act::Reboot, Act::Look], wished),
+    (name::RESET, &[Act::Reset, Act::Look], wished),
+    (
+        name::RESIZE,
+        &[Act::SwitchOff, Act::Resize, Act::Define, Act::StartIfWanted, Act::Look],
+        resized,
+    ),
+    (name::HOSTNAME, &[Act::SetSeed], wished),
+    (name::PASSWORD, &[Act::SetSeed], wished),
+    (
+        name::REINSTALL,
+        // What can fail comes before the old disk is gone.
+        &[Act::SwitchOff, Act::SetSeed, Act::Reinstall, Act::StartIfWanted, Act::Look],
+        reinstalled,
+    ),
+    (
+        name::ENABLE_RESCUE,
+        &[Act::SwitchOff, Act::ChooseBoot, Act::SetSeed, Act::StartIfWanted, Act::Look],
+        wished,
+    ),
+    (
+        name::DISABLE_RESCUE,
+        &[Act::SwitchOff, Act::ChooseBoot, Act::SetSeed, Act::StartIfWanted, Act::Look],
+        wished,
+    ),
+    (
+        name::REBUILD_NETWORK,
+        &[Act::SwitchOff, Act::Define, Act::SetSeed, Act::StartIfWanted, Act::Look],
+        wished,
+    ),
+];
 
 /// What the end of a task means in the database, in the transaction that records it. Whoever moves money locks the
 /// organization's account before the instance, here as everywhere.
@@ -59,24 +120,7 @@ impl std::fmt::Debug for MachineTask {
 
 /// All kinds, on these hosts.
 pub fn all(hosts: &Hosts, billing: &Billing) -> Vec<Arc<dyn Kind>> {
-    let kinds: [(&'static str, &[Act], End); 7] = [
-        (
-            name::CREATE,
-            &[Act::PrepareDisk, Act::Define, Act::SetSeed, Act::Start, Act::Look],
-            created,
-        ),
-        (name::DELETE, &[Act::Destroy], deleted),
-        (
-            name::START,
-            &[Act::DefineIfOff, Act::SetSeed, Act::Start, Act::Look],
-            power_on_failed,
-        ),
-        (name::STOP, &[Act::Stop, Act::Look], nothing),
-        (name::SHUTDOWN, &[Act::Shutdown, Act::Look], shutdown_failed),
-        (name::REBOOT, &[Act::SetSeed, Act::Reboot, Act::Look], nothing),
-        (name::RESET, &[Act::Reset, Act::Look], nothing),
-    ];
-    kinds
+    KINDS
         .into_iter()
         .map(|(name, acts, end)| {
             Arc::new(MachineTask {
@@ -100,6 +144,32 @@ impl Kind for MachineTask {
 
     fn ended(&self, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
         (self.end)(&self.billing, tx, task, outcome)
+    }
+
+    fn withdrawn(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
+        match self.name {
+            name::CREATE => Ok(Err(
+                "What was ordered can't be cancelled here: request the instance's cancellation, or delete it.",
+            )),
+            name::DELETE => Ok(Err("The instance is terminated already: its deletion can't be cancelled.")),
+            _ => (self.end)(&self.billing, tx, task, Outcome::Failed).map(Ok),
+        }
+    }
+
+    fn renewed(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
+        match self.name {
+            name::CREATE => Ok(Err("The order has been paid back: order the instance anew.")),
+            name::RESIZE => Ok(Err("The order has been paid back: resize the instance anew.")),
+            name::DELETE => Ok(Err("A deletion is tried until it succeeds.")),
+            _ => {
+                let parameters: serde_json::Value = task.parameters.read().unwrap_or_default();
+                let notes: serde_json::Value = task.notes.read().unwrap_or_default();
+                if parameters["generated"] == true && notes.get(REPLACED).is_none() {
+                    return Ok(Err("Its password was erased when it failed: ask for it anew."));
+                }
+                wishes::renew(tx, task).map(Ok)
+            }
+        }
     }
 }
 
@@ -148,23 +218,67 @@ fn instance(task: &TaskRow) -> Id<InstanceKind> {
     task.resource_id.cast()
 }
 
-fn nothing(_: &Billing, _: &mut Tx<'_>, _: &TaskRow, _: Outcome) -> Result<(), StoreError> {
-    Ok(())
-}
-
-/// A machine that can't be started is not started again and again.
-fn power_on_failed(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
+/// What was asked for is so; or it is taken back, and its secret with it.
+fn wished(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
     match outcome {
-        Outcome::Completed => Ok(()),
-        Outcome::Failed => rows::set_power(tx, instance(task), Power::Off),
+        Outcome::Completed => wishes::forget(tx, task.id),
+        Outcome::Failed => taken_back(tx, task, &[]),
     }
 }
 
-/// A system that did not end runs on, and should.
-fn shutdown_failed(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
+fn taken_back(tx: &mut Tx<'_>, task: &TaskRow, except: &[Field]) -> Result<(), StoreError> {
+    secrets::erase(tx, task.id)?;
+    let changes = wishes::take_back(tx, task, except)?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let Some(row) = instances::lock_row(tx, task.project_id, instance(task))? else { return Ok(()) };
+    let text = format!("Took back {} of instance {}: its task has not succeeded", task.kind, row.name);
+    tell(tx, &row, "instance.change_taken_back", text, (changes, AuditStatus::Failure))
+}
+
+/// A machine that can't be started is not started again and again.
+fn started(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
     match outcome {
-        Outcome::Completed => Ok(()),
-        Outcome::Failed => rows::set_power(tx, instance(task), Power::On),
+        Outcome::Completed => wishes::forget(tx, task.id),
+        // Asked for by onet itself, once an invoice was paid: there is nothing that it could be taken back to.
+        Outcome::Failed if task.created_by.is_none() => rows::set_power(tx, instance(task), Power::Off),
+        Outcome::Failed => taken_back(tx, task, &[]),
+    }
+}
+
+/// A new system is there. Or it is not, and the old one is as it was; or the old one is gone already, and the new one did
+/// not start: then everything stays as it was asked for, and the task can be tried again.
+fn reinstalled(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
+    if outcome == Outcome::Failed {
+        let notes: serde_json::Value = task.notes.read().unwrap_or_default();
+        return if notes.get(REPLACED).is_some() { Ok(()) } else { taken_back(tx, task, &[]) };
+    }
+    wishes::forget(tx, task.id)?;
+    let Some(mut row) = instances::lock_row(tx, task.project_id, instance(task))? else { return Ok(()) };
+    if !row.is_installed {
+        row.is_installed = true;
+        instances::save(tx, &mut row)?;
+    }
+    let text = format!("Installed instance {} anew", row.name);
+    tell(tx, &row, "instance.installed", text, (Changes::default(), AuditStatus::Success))
+}
+
+/// The machine has another size, and from now on its price. Or everything is as it was, money included.
+fn resized(billing: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
+    // Whoever moves money locks the account before the instance.
+    billing::lock_account(tx, billing, task.organization_id)?;
+    match outcome {
+        Outcome::Completed => {
+            wishes::forget(tx, task.id)?;
+            resize::done(tx, billing, task)
+        }
+        Outcome::Failed => {
+            let notes: serde_json::Value = task.notes.read().unwrap_or_default();
+            let disk_kept = notes.get(DISK_KEPT).is_some();
+            taken_back(tx, task, if disk_kept { &[Field::DiskGb] } else { &[] })?;
+            resize::failed(tx, billing, task, disk_kept)
+        }
     }
 }
 
@@ -212,6 +326,7 @@ fn deleted(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Re
         return tell(tx, &row, "instance.deletion_failed", text, made);
     }
     rows::forget(tx, id)?;
+    wishes::forget_all(tx, id)?;
     addresses::release_all(tx, id)?;
     diesel::delete(network_attachments::table.find(id)).execute(tx.conn())?;
     diesel::update(volumes::table.filter(volumes::instance_id.eq(Some(id))))

@@ -12,6 +12,7 @@ pub mod plan;
 pub mod rows;
 pub mod state;
 pub mod steps;
+pub(crate) mod wishes;
 
 pub use self::{
     guests::MachineGuests,

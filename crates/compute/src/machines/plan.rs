@@ -224,15 +224,35 @@ pub fn seed(facts: &Facts, settings: &Compute, sealer: &Sealer) -> Result<Seed, 
         text.map(Some)
             .map_err(|error| StepError::fatal("The instance's settings can't be read.", error))
     };
+    // The rescue system has a password of its own, and is not what the customer's document was written for.
+    let (password_hash, user_data) = if facts.machine.rescue_image_id.is_some() {
+        (open("rescue_password", &facts.machine.rescue_password)?, None)
+    } else {
+        let password = open("password", &facts.machine.password)?;
+        (password, open("user_data", &facts.machine.user_data)?)
+    };
     Ok(Seed {
         instance_id: facts.machine.seed_id.uuid().to_string(),
         hostname: facts.instance.hostname.clone(),
-        password_hash: open("password", &facts.machine.password)?,
+        vendor_data: password_hash.as_deref().map(password_hook),
+        password_hash,
         ssh_keys: facts.keys.clone(),
-        user_data: open("user_data", &facts.machine.user_data)?,
-        vendor_data: None,
+        user_data,
         network: network(facts, settings)?,
     })
+}
+
+/// Sets root's password at the next boot, once, whatever has been set up before: cloud-init's own module for passwords
+/// looks at an instance only once, and making it a new instance would run the customer's document again and change the
+/// machine's SSH keys. A boothook runs at every boot, `cloud-init-per once` keeps what it has done by name.
+fn password_hook(hash: &str) -> String {
+    // As crypt(3) writes it, a hash has nothing that could end the quotation.
+    let hash: String = hash
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "$./=,-".contains(*c))
+        .collect();
+    let name: String = hash.chars().rev().filter(char::is_ascii_alphanumeric).take(24).collect();
+    format!("#cloud-boothook\n#!/bin/sh\ncloud-init-per once onet-password-{name} usermod -p '{hash}' root\n")
 }
 
 /// On a bridge nobody answers DHCP: the guest is told its addresses.

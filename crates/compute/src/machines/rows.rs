@@ -40,6 +40,7 @@ pub struct MachineRow {
     pub rescue_image_id: Option<Id<Image>>,
     pub password: Option<String>,
     pub user_data: Option<String>,
+    pub rescue_password: Option<String>,
     pub seed_id: Id<Any>,
     pub interface_id: Id<Any>,
     pub mac_address: String,

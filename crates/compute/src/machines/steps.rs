@@ -136,7 +136,15 @@ impl Step for MachineStep {
             let Some(facts) = read(work).await? else {
                 return if self.act == Act::Destroy { Ok(()) } else { Err(gone()) };
             };
-            self.carry_out(work, &facts).await
+            if self.act == Act::Reinstall && is_replaced(work) {
+                // Done at an earlier try of the same task, and the new system may have been used since.
+                return Ok(());
+            }
+            self.carry_out(work, &facts).await?;
+            if self.act == Act::Reinstall {
+                work.notes.insert(REPLACED.to_owned(), true.into());
+            }
+            Ok(())
         })
     }
 
@@ -147,11 +155,57 @@ impl Step for MachineStep {
             let vm = plan::vm_of(facts.instance.id);
             match self.act {
                 Act::PrepareDisk => driver.destroy(vm).await.map_err(failed),
-                Act::SwitchOff if facts.machine.power == Power::On => driver.start(vm).await.map_err(failed),
+                Act::StartIfWanted => switch_off(driver.as_ref(), vm).await.map_err(failed),
+                Act::SwitchOff => start_again(work, driver.as_ref(), &facts).await,
+                Act::Define | Act::SetSeed | Act::ChooseBoot | Act::Resize => self.put_back(work, &facts).await,
                 _ => Ok(()),
             }
         })
     }
+}
+
+/// What a step notes when the old system is gone for good: nothing before it can be had back.
+pub(crate) const REPLACED: &str = "replaced";
+/// What a step notes when a disk that has grown stays so, since disks don't shrink.
+pub(crate) const DISK_KEPT: &str = "disk_kept";
+
+fn is_replaced(work: &Work) -> bool {
+    work.notes.contains_key(REPLACED)
+}
+
+async fn switch_off(driver: &dyn Hypervisor, vm: VmId) -> Result<(), HypervisorError> {
+    match driver.shutdown(vm, SWITCH_OFF).await? {
+        Shutdown::Off => Ok(()),
+        Shutdown::StillRunning => driver.stop(vm).await,
+    }
+}
+
+/// Switches a machine on again that was switched off for a task that has failed. One that can't be started now must not
+/// keep the task, and all those behind it, for ever: whether it should run is written down.
+async fn start_again(work: &Work, driver: &dyn Hypervisor, facts: &Facts) -> Result<(), StepError> {
+    let before = read_before(work).await?;
+    let machine = before.as_ref().map_or(&facts.machine, |before| &before.machine);
+    if machine.power != Power::On {
+        return Ok(());
+    }
+    match driver.start(plan::vm_of(facts.instance.id)).await {
+        Err(error) if error.is_passing() => Err(failed(error)),
+        Err(error) => {
+            tracing::warn!(%error, "a machine could not be started again");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Reads what was written of the task's machine before the task; `None` when it has changed nothing of that.
+async fn read_before(work: &Work) -> Result<Option<Facts>, StepError> {
+    let (id, task): (Id<InstanceKind>, _) = (work.resource.cast(), work.task);
+    let found = work
+        .app
+        .store()
+        .read("machine_facts_before", move |conn: &mut Conn| facts::find_before(conn, id, task));
+    found.await.map_err(|error: StoreError| error.into())
 }
 
 fn gone() -> StepError {
@@ -187,11 +241,7 @@ impl MachineStep {
                 }
                 Err(error) => Err(error),
             },
-            Act::SwitchOff => match driver.shutdown(vm, SWITCH_OFF).await {
-                Ok(Shutdown::Off) => Ok(()),
-                Ok(Shutdown::StillRunning) => driver.stop(vm).await,
-                Err(error) => Err(error),
-            },
+            Act::SwitchOff => switch_off(driver.as_ref(), vm).await,
             Act::Reboot => driver.reboot(vm, request, SHUTDOWN).await,
             Act::Reset => driver.reset(vm, request).await,
             Act::Resize => driver.resize(vm, plan::size(facts)).await,
@@ -205,6 +255,29 @@ impl MachineStep {
         };
         done.map_err(failed)
     }
+
+    /// Makes the machine on the host again what it was before the task.
+    async fn put_back(&self, work: &mut Work, after: &Facts) -> Result<(), StepError> {
+        if is_replaced(work) {
+            return Ok(());
+        }
+        let Some(before) = read_before(work).await? else { return Ok(()) };
+        if self.act != Act::Resize {
+            return self.carry_out(work, &before).await;
+        }
+        let driver = self.hosts.driver(after.machine.host_id)?;
+        let vm = plan::vm_of(after.instance.id);
+        let old = plan::size(&before);
+        match driver.resize(vm, old).await {
+            Err(error) if !error.is_passing() => {
+                let kept = hypervisor::Size { disk_bytes: plan::size(after).disk_bytes, ..old };
+                driver.resize(vm, kept).await.map_err(failed)?;
+                work.notes.insert(DISK_KEPT.to_owned(), true.into());
+                Ok(())
+            }
+            done => done.map_err(failed),
+        }
+    }
 }
 
 impl MachineStep {
@@ -217,8 +290,15 @@ impl MachineStep {
     }
 }
 
+/// What can't be seen now the next round sees: no work is taken back for that.
 async fn look(work: &Work, driver: &dyn Hypervisor, vm: VmId) -> Result<(), StepError> {
-    let seen = driver.find(vm).await.map_err(failed)?;
+    let seen = match driver.find(vm).await {
+        Ok(seen) => seen,
+        Err(error) => {
+            tracing::warn!(%error, "a machine could not be looked at");
+            return Ok(());
+        }
+    };
     let id: Id<InstanceKind> = work.resource.cast();
     let write = work.app.store().write("record_state", move |tx| {
         // Deleted meanwhile: nothing to be said of it.

@@ -1,7 +1,13 @@
 //! The tasks of instances, for who waits for them.
 
 pub mod api;
+mod cancel;
+mod events;
+mod get;
 mod list;
+mod path;
+mod retry;
+pub mod secrets;
 
 use kernel::{
     access::{Organization, Project},
@@ -17,7 +23,12 @@ use crate::Compute;
 pub(crate) fn routes() -> OpenApiRouter<Compute> {
     OpenApiRouter::new()
         .routes(routes!(list::list_instance_tasks))
-        .routes(routes!(list::get_instance_task))
+        .routes(routes!(list::list_instance_tasks_nested))
+        .routes(routes!(get::get_instance_task))
+        .routes(routes!(get::get_instance_task_nested))
+        .routes(routes!(events::watch_instance_task))
+        .routes(routes!(cancel::cancel_instance_task))
+        .routes(routes!(retry::retry_instance_task))
 }
 
 /// Where a task is read, for the answer that names it.

@@ -38,6 +38,7 @@ pub struct Compute {
     pub sync_seconds: u64,
     pub restarts_per_hour: u32,
     pub bandwidth_quota_gb: u64,
+    pub rescue_image: String,
 }
 
 /// An amount such as `"1.50"`, not below zero. The environment gives numbers where a file has texts.

@@ -10,6 +10,7 @@ mod change;
 pub mod docs;
 mod envelope;
 mod error;
+mod events;
 mod facts;
 mod gate;
 mod idempotency;
@@ -26,6 +27,7 @@ pub use self::{
     change::NoBody,
     change::{Body, Change},
     error::{ApiError, ApiResult, Faults, NON_FIELD, Refusals, WriteRefusals},
+    events::Events,
     facts::{NamedInPaths, NestedId, PathId, Request, RequestFacts},
     idempotency::{RunningKeys, forget_old_keys},
     page::{Page, PageOf},

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 pub use self::{
     engine::Engine,
-    rows::{TaskRow, TaskStatus},
+    rows::{TaskRow, TaskStatus, again, withdraw},
 };
 use crate::{
     App,
@@ -183,6 +183,9 @@ pub enum Outcome {
     Failed,
 }
 
+/// Whether something may be done with a task; if not, why, for the user.
+pub type Verdict = Result<(), &'static str>;
+
 /// A kind of task.
 pub trait Kind: Send + Sync {
     /// As [`NewTask::kind`] names it.
@@ -201,4 +204,23 @@ pub trait Kind: Send + Sync {
     /// # Errors
     /// The database refused; the end is then recorded later.
     fn ended(&self, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError>;
+
+    /// Takes back, in the transaction that withdraws a task that has not begun, what was written when it was asked for.
+    /// See [`withdraw`].
+    ///
+    /// # Errors
+    /// The database refused; nothing was withdrawn.
+    fn withdrawn(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
+        let _ = (tx, task);
+        Ok(Err("A task of this kind can't be cancelled."))
+    }
+
+    /// Writes anew, in the transaction that queues a failed task again, what the failure took back. See [`again`].
+    ///
+    /// # Errors
+    /// The database refused; nothing was queued.
+    fn renewed(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
+        let _ = (tx, task);
+        Ok(Err("A task of this kind can't be tried again: ask for what it did anew."))
+    }
 }

@@ -21,6 +21,7 @@ mod contract;
 mod crash;
 mod instances_create;
 mod images;
+mod instances_lifecycle;
 mod instances_list;
 mod instances_replace;
 mod invitations;

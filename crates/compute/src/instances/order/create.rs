@@ -355,6 +355,7 @@ impl Desk {
             rescue_image_id: None,
             password: self.secrets.password.clone(),
             user_data: self.secrets.user_data.clone(),
+            rescue_password: None,
             seed_id: Id::new(),
             interface_id: Id::new(),
             mac_address: addresses::mac_for(tx, self.id, 0)?,

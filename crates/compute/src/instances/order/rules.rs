@@ -266,12 +266,9 @@ fn fit(
     addons: &[ChosenAddon],
     faults: &mut Faults,
 ) {
-    let needs = format!("This image needs a disk of {} GB at least.", image.min_disk_gb);
-    faults.check("image_id", image.min_disk_gb <= disk_gb, needs);
-    let needs = format!("This image needs {} MB of memory at least.", image.min_ram_mb);
-    faults.check("image_id", image.min_ram_mb <= size.ram_mb, needs);
+    check_room(image, disk_gb, size.ram_mb, faults);
     if image.requires_license_addon {
-        let is_license = |offer: &InstanceSizeAddon| image.os_name.to_lowercase().starts_with(&offer.addon.slug);
+        let is_license = |offer: &InstanceSizeAddon| is_license(image, offer);
         let has = addons
             .iter()
             .filter_map(|chosen| size.available_addons.get(chosen.index))
@@ -279,6 +276,19 @@ fn fit(
             .any(is_license);
         faults.check("addons", has, "This image needs its licence add-on in the order.");
     }
+}
+
+/// Whether an image has room.
+pub(crate) fn check_room(image: &InstanceImage, disk_gb: i64, memory_mb: i64, faults: &mut Faults) {
+    let needs = format!("This image needs a disk of {} GB at least.", image.min_disk_gb);
+    faults.check("image_id", image.min_disk_gb <= disk_gb, needs);
+    let needs = format!("This image needs {} MB of memory at least.", image.min_ram_mb);
+    faults.check("image_id", image.min_ram_mb <= memory_mb, needs);
+}
+
+/// Whether an add-on is the licence that an image needs.
+pub(crate) fn is_license(image: &InstanceImage, offer: &InstanceSizeAddon) -> bool {
+    image.os_name.to_lowercase().starts_with(&offer.addon.slug)
 }
 
 /// Checks what an order says besides the catalogue's ids.
