@@ -6,6 +6,7 @@
 pub mod addons;
 pub mod addresses;
 pub mod catalogue;
+pub mod console;
 mod counter;
 pub mod hosts;
 pub mod images;
@@ -22,7 +23,7 @@ pub mod vpcs;
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
+use axum::{Router, extract::FromRef};
 use billing::Billing;
 use kernel::{App, access::Declared};
 use utoipa_axum::router::OpenApiRouter;
@@ -30,6 +31,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use self::{counter::Counter, resources::Resources};
 use crate::{
     catalogue::Catalogues,
+    console::Consoles,
     hosts::Hosts,
     network::{MachineInterfaces, NetworkDriver},
 };
@@ -41,6 +43,7 @@ pub struct Compute {
     catalogues: Catalogues,
     billing: Billing,
     hosts: Hosts,
+    consoles: Consoles,
 }
 
 impl FromRef<Compute> for App {
@@ -54,11 +57,13 @@ impl Compute {
     pub fn new(app: App, billing: Billing) -> Self {
         billing.register(Arc::new(product::Instances));
         billing.register(Arc::new(addons::Addons::new(&billing)));
+        let consoles = Consoles::new(app.config().compute.consoles);
         Self {
             app,
             catalogues: Catalogues::default(),
             billing,
             hosts: Hosts::default(),
+            consoles,
         }
     }
 
@@ -67,12 +72,23 @@ impl Compute {
         &self.hosts
     }
 
+    /// The consoles that this node serves.
+    pub fn consoles(&self) -> &Consoles {
+        &self.consoles
+    }
+
+    /// Pages for people: consoles.
+    pub fn pages(&self) -> Router {
+        console::pages().with_state(self.clone())
+    }
+
     /// All operations of the area.
     pub fn routes(&self) -> OpenApiRouter {
         OpenApiRouter::new()
             .merge(catalogue::routes())
             .merge(vpcs::routes())
             .merge(instances::routes())
+            .merge(console::routes())
             .merge(tasks::routes())
             .with_state(self.clone())
     }

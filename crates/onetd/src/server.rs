@@ -105,6 +105,7 @@ impl Onet {
         let pages = docs_page::routes()
             .merge(mail::page::routes(&self.app))
             .merge(identity::pages(self.identity.clone()))
+            .merge(self.compute.pages())
             .merge(account_pages::routes(self.app.config().server.account_pages));
         Areas::new(openapi::head(), routes, pages)
     }
@@ -146,6 +147,7 @@ impl Onet {
         let service = http::build(&self.app, areas);
         let workers = Workers::start(self);
         let outcome = http::serve(&self.app, listener, service, stop).await;
+        self.compute.consoles().end_all().await;
         workers.stop(&self.app).await;
         outcome
     }

@@ -17,7 +17,7 @@ mod rules;
 pub mod steps;
 mod tags;
 mod update;
-mod views;
+pub(crate) mod views;
 
 use kernel::permissions;
 use utoipa_axum::{router::OpenApiRouter, routes};

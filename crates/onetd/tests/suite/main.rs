@@ -15,6 +15,8 @@ mod audit_logs;
 mod authorization;
 mod billing;
 mod concurrency;
+mod consoles;
+mod consoles_real;
 mod contract;
 mod crash;
 mod instances_create;
