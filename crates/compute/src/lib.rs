@@ -7,6 +7,7 @@
 pub mod addons;
 pub mod addresses;
 pub mod catalogue;
+pub mod console;
 mod counter;
 pub mod hosts;
 pub mod images;
@@ -25,7 +26,7 @@ pub mod vpcs;
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
+use axum::{Router, extract::FromRef};
 use billing::Billing;
 use kernel::{App, access::Declared, reverse_dns::ReverseDns};
 use utoipa_axum::router::OpenApiRouter;
@@ -33,6 +34,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use self::{counter::Counter, resources::Resources};
 use crate::{
     catalogue::Catalogues,
+    console::Consoles,
     hosts::Hosts,
     images::ImageStore,
     machines::MachineGuests,
@@ -49,6 +51,7 @@ pub struct Compute {
     billing: Billing,
     hosts: Hosts,
     reconciler: Reconciler,
+    consoles: Consoles,
 }
 
 impl FromRef<Compute> for App {
@@ -63,18 +66,30 @@ impl Compute {
         billing.register(Arc::new(product::Instances::new(&billing)));
         billing.register(Arc::new(addons::Addons::new(&billing)));
         billing.register(Arc::new(instances::resize::Resizes::new(&billing)));
+        let consoles = Consoles::new(app.config().compute.consoles);
         Self {
             app,
             catalogues: Catalogues::default(),
             billing,
             hosts: Hosts::default(),
             reconciler: Reconciler::default(),
+            consoles,
         }
     }
 
     /// The hosts that this node runs machines on.
     pub fn hosts(&self) -> &Hosts {
         &self.hosts
+    }
+
+    /// The consoles that this node serves.
+    pub fn consoles(&self) -> &Consoles {
+        &self.consoles
+    }
+
+    /// Pages for people: consoles.
+    pub fn pages(&self) -> Router {
+        console::pages().with_state(self.clone())
     }
 
     /// All operations of the area.
@@ -90,6 +105,7 @@ impl Compute {
             .merge(hosts::routes())
             .merge(reconciler::routes())
             .merge(metrics::routes())
+            .merge(console::routes())
             .merge(tasks::routes())
             .with_state(self.clone())
     }

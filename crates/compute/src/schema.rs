@@ -567,6 +567,28 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    console_sessions (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        instance_id -> Uuid,
+        user_id -> Uuid,
+        credential_id -> Uuid,
+        console_type -> Text,
+        token_hash -> Nullable<Text>,
+        status -> Text,
+        expires_at -> Moment,
+        seen_at -> Nullable<Moment>,
+        created -> Moment,
+        closed_at -> Nullable<Moment>,
+        ending -> Nullable<Text>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     instances,
     hosts,
@@ -596,4 +618,16 @@ diesel::allow_tables_to_appear_in_same_query!(
     volumes,
     machine_watches,
     locations,
+);
+diesel::allow_tables_to_appear_in_same_query!(
+    instances,
+    hosts,
+    machines,
+    network_attachments,
+    vpcs,
+    instance_states,
+    instance_tags,
+    ip_addresses,
+    volumes,
+    console_sessions,
 );

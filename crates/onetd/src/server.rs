@@ -120,6 +120,7 @@ impl Onet {
             .merge(mail::page::routes(&self.app))
             .merge(self.billing.hooks())
             .merge(identity::pages(self.identity.clone()))
+            .merge(self.compute.pages())
             .merge(account_pages::routes(self.app.config().server.account_pages));
         Areas::new(openapi::head(), routes, pages)
     }
@@ -161,6 +162,7 @@ impl Onet {
         let service = http::build(&self.app, areas);
         let workers = Workers::start(self);
         let outcome = http::serve(&self.app, listener, service, stop).await;
+        self.compute.consoles().end_all().await;
         workers.stop(&self.app).await;
         outcome
     }

@@ -27,7 +27,7 @@ fn refreshing() -> ApiError {
 }
 
 /// One instance: three queries.
-pub(super) fn one(
+pub(crate) fn one(
     conn: &mut Conn,
     catalogue: &Catalogue,
     project: Id<Project>,

@@ -39,6 +39,10 @@ pub struct Compute {
     pub restarts_per_hour: u32,
     pub bandwidth_quota_gb: u64,
     pub rescue_image: String,
+    pub consoles: usize,
+    pub console_seconds: u64,
+    pub console_minutes: u64,
+    pub console_idle_minutes: u64,
 }
 
 /// An amount such as `"1.50"`, not below zero. The environment gives numbers where a file has texts.
@@ -105,6 +109,15 @@ impl Compute {
             ("compute.memory_overcommit_percent", self.memory_overcommit_percent),
             ("compute.disk_overcommit_percent", self.disk_overcommit_percent),
         ];
+        if !(1..=3600).contains(&self.console_seconds) {
+            return Some(("compute.console_seconds", "must be between 1 and 3600"));
+        }
+        if !(1..=240).contains(&self.console_minutes) {
+            return Some(("compute.console_minutes", "must be between 1 and 240"));
+        }
+        if !(1..=240).contains(&self.console_idle_minutes) {
+            return Some(("compute.console_idle_minutes", "must be between 1 and 240"));
+        }
         let bad = percents.into_iter().find(|(_, percent)| !(1..=10_000).contains(percent));
         bad.map(|(name, _)| (name, "must be between 1 and 10000"))
     }

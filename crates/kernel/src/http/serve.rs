@@ -93,4 +93,6 @@ fn talk(
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
         .serve_connection(TokioIo::new(stream), service)
+        // An upgraded connection (a console) leaves this: it gives its place back, and whoever took it bounds its life.
+        .with_upgrades()
 }

@@ -36,6 +36,48 @@ pub(crate) fn digest() -> ImageId {
     ImageId::try_from("ab".repeat(32)).unwrap()
 }
 
+/// Makes a host of this driver, in the demo's first location, with an image of this digest in its store as the file of the
+/// demo's first image. Returns the smallest size, the location and the image.
+pub(crate) async fn enlist(server: &Server, host: Arc<dyn Hypervisor>, digest: &ImageId) -> (String, String, String) {
+    server.onet().enlist(host).await.expect("a host");
+    let digest = digest.to_string();
+    let (size, location, image) = server
+        .app
+        .store()
+        .write("test", move |tx| {
+            let now = tx.now();
+            let size: AnyId = sizes::table
+                .filter(sizes::slug.eq("vps-s"))
+                .select(sizes::id)
+                .first(tx.conn())?;
+            let location: AnyId = hosts::table.select(hosts::location_id).first(tx.conn())?;
+            let image: AnyId = images::table
+                .filter(images::slug.eq("debian-12"))
+                .select(images::id)
+                .first(tx.conn())?;
+            diesel::update(hosts::table)
+                .set((hosts::cpus.eq(64), hosts::memory_mb.eq(65_536), hosts::disk_gb.eq(4000)))
+                .execute(tx.conn())?;
+            diesel::insert_into(image_files::table)
+                .values((
+                    image_files::image_id.eq(image),
+                    image_files::digest.eq(Some(digest.clone())),
+                    image_files::size_bytes.eq(1_i64),
+                    image_files::virtual_size_bytes.eq(1_i64 << 30),
+                    image_files::status.eq("available"),
+                    image_files::progress.eq(100_i64),
+                    image_files::created.eq(now),
+                    image_files::modified.eq(now),
+                ))
+                .execute(tx.conn())?;
+            let _ = locations::table;
+            Ok::<_, ApiError>((size, location, image))
+        })
+        .await
+        .expect("a place to buy in");
+    (size.to_string(), location.to_string(), image.to_string())
+}
+
 impl Site {
     pub(crate) async fn open(server: &Server) -> Self {
         let host = Double::new();
@@ -51,46 +93,12 @@ impl Site {
 
     /// On a host that has the image already.
     pub(crate) async fn with(server: &Server, host: Double) -> Self {
-        server.onet().enlist(Arc::new(host.clone())).await.expect("a host");
-        let (size, location, image) = server
-            .app
-            .store()
-            .write("test", move |tx| {
-                let now = tx.now();
-                let size: AnyId = sizes::table
-                    .filter(sizes::slug.eq("vps-s"))
-                    .select(sizes::id)
-                    .first(tx.conn())?;
-                let location: AnyId = hosts::table.select(hosts::location_id).first(tx.conn())?;
-                let image: AnyId = images::table
-                    .filter(images::slug.eq("debian-12"))
-                    .select(images::id)
-                    .first(tx.conn())?;
-                diesel::update(hosts::table)
-                    .set((hosts::cpus.eq(64), hosts::memory_mb.eq(65_536), hosts::disk_gb.eq(4000)))
-                    .execute(tx.conn())?;
-                diesel::insert_into(image_files::table)
-                    .values((
-                        image_files::image_id.eq(image),
-                        image_files::digest.eq(Some(digest().to_string())),
-                        image_files::size_bytes.eq(1_i64),
-                        image_files::virtual_size_bytes.eq(1_i64 << 30),
-                        image_files::status.eq("available"),
-                        image_files::progress.eq(100_i64),
-                        image_files::created.eq(now),
-                        image_files::modified.eq(now),
-                    ))
-                    .execute(tx.conn())?;
-                let _ = locations::table;
-                Ok::<_, ApiError>((size, location, image))
-            })
-            .await
-            .expect("a place to buy in");
+        let (size, location, image) = enlist(server, Arc::new(host.clone()), &digest()).await;
         Self {
             host,
-            size: size.to_string(),
-            location: location.to_string(),
-            image: image.to_string(),
+            size,
+            location,
+            image,
         }
     }
 

@@ -17,6 +17,8 @@ mod authorization;
 mod billing;
 mod catalogue;
 mod concurrency;
+mod consoles;
+mod consoles_real;
 mod contract;
 mod crash;
 mod instances_create;
