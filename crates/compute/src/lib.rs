@@ -125,7 +125,7 @@ impl Compute {
 
     /// The kind of a task of an instance, if this program knows it.
     pub(crate) fn kind_of(&self, task: &kernel::tasks::TaskRow) -> Option<Arc<dyn kernel::tasks::Kind>> {
-        self.kinds().into_iter().find(|kind| kind.name() == task.kind)
+        self.kinds_of_instances().into_iter().find(|kind| kind.name() == task.kind)
     }
 
     /// The kinds of tasks that the area's operations enqueue, on these drivers.
@@ -134,16 +134,22 @@ impl Compute {
         images: &Arc<dyn ImageStore>,
         reverse_dns: &Arc<dyn ReverseDns>,
     ) -> Vec<Arc<dyn kernel::tasks::Kind>> {
+        let mut kinds = self.kinds_of_instances();
+        kinds.extend(images::kinds(images));
+        kinds.push(Arc::new(addresses::steps::SetReverseDns::new(reverse_dns)));
+        kinds
+    }
+
+    /// Those of the tasks that clients see.
+    fn kinds_of_instances(&self) -> Vec<Arc<dyn kernel::tasks::Kind>> {
         let network: Arc<dyn NetworkDriver> = Arc::new(MachineInterfaces::new(&self.hosts));
         let guests: Arc<dyn GuestAccess> = Arc::new(MachineGuests::new(&self.hosts));
         let mut kinds = machines::kinds::all(&self.hosts, &self.billing);
-        kinds.extend(images::kinds(images));
-        let others: [Arc<dyn kernel::tasks::Kind>; 7] = [
+        let others: [Arc<dyn kernel::tasks::Kind>; 6] = [
             Arc::new(instances::steps::AttachVpc::new(&network)),
             Arc::new(instances::steps::AttachVpc::detaching(&network)),
             Arc::new(addresses::steps::AddIp::new(&network)),
             Arc::new(addresses::steps::ReleaseIp::new(&network)),
-            Arc::new(addresses::steps::SetReverseDns::new(reverse_dns)),
             Arc::new(ssh_keys::steps::AddSshKeys::new(&guests)),
             Arc::new(ssh_keys::steps::RemoveSshKey::new(&guests)),
         ];

@@ -599,35 +599,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     instance_tags,
     ip_addresses,
     volumes,
+    machine_watches,
+    locations,
+    console_sessions,
 );
-
 diesel::allow_tables_to_appear_in_same_query!(images, image_files);
 diesel::allow_tables_to_appear_in_same_query!(instances, image_files);
 diesel::allow_tables_to_appear_in_same_query!(address_pools, released_addresses, locations);
 diesel::allow_tables_to_appear_in_same_query!(instance_ssh_keys, ssh_keys);
 diesel::allow_tables_to_appear_in_same_query!(instance_ssh_keys, instances);
-diesel::allow_tables_to_appear_in_same_query!(
-    instances,
-    hosts,
-    machines,
-    network_attachments,
-    vpcs,
-    instance_states,
-    instance_tags,
-    ip_addresses,
-    volumes,
-    machine_watches,
-    locations,
-);
-diesel::allow_tables_to_appear_in_same_query!(
-    instances,
-    hosts,
-    machines,
-    network_attachments,
-    vpcs,
-    instance_states,
-    instance_tags,
-    ip_addresses,
-    volumes,
-    console_sessions,
-);

@@ -78,11 +78,6 @@ impl Catalogue {
             .collect();
     }
 
-    /// All sizes, on offer or not.
-    pub(crate) fn sizes(&self) -> impl Iterator<Item = &InstanceSize> {
-        self.sizes.iter().map(|size| &**size)
-    }
-
     /// All locations, in use or not.
     pub(crate) fn locations(&self) -> impl Iterator<Item = &DatacenterLocation> {
         self.locations.iter().map(|location| &**location)

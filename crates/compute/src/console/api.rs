@@ -20,13 +20,13 @@ use crate::instances::api::{Instance, InstanceId};
 
 /// Names the ids of console sessions.
 #[derive(Debug)]
-pub enum SessionKind {}
+pub(crate) enum SessionKind {}
 /// The id of a console session.
-pub type SessionId = Id<SessionKind>;
+pub(crate) type SessionId = Id<SessionKind>;
 
 words! {
     /// What is seen of the machine
-    pub enum ConsoleType {
+    pub(crate) enum ConsoleType {
         /// Its screen.
         Novnc = "novnc",
         /// Its serial line.
@@ -36,7 +36,7 @@ words! {
 
 words! {
     /// Where a session stands
-    pub enum ConsoleStatus {
+    pub(crate) enum ConsoleStatus {
         /// Not to be connected to yet.
         Pending = "pending",
         /// Its token waits to be used.

@@ -16,14 +16,17 @@ use super::api::{ConsoleType, SessionPath};
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 
+/// A name, a type, and what is in it.
+type File = (&'static str, &'static str, &'static [u8]);
+
 /// Ours change with onetd; the others carry their version in their names, and can be kept.
-const OURS: [(&str, &str, &[u8]); 4] = [
+const OURS: [File; 4] = [
     ("console.css", CSS, include_bytes!("files/console.css")),
     ("main.js", JAVASCRIPT, include_bytes!("files/main.js")),
     ("screen.js", JAVASCRIPT, include_bytes!("files/screen.js")),
     ("terminal.js", JAVASCRIPT, include_bytes!("files/terminal.js")),
 ];
-const THEIRS: [(&str, &str, &[u8]); 3] = [
+const THEIRS: [File; 3] = [
     ("novnc-1.7.0.js", JAVASCRIPT, include_bytes!("../../assets/console/novnc-1.7.0.js")),
     ("xterm-6.0.0.js", JAVASCRIPT, include_bytes!("../../assets/console/xterm-6.0.0.js")),
     ("xterm-6.0.0.css", CSS, include_bytes!("../../assets/console/xterm-6.0.0.css")),
@@ -61,7 +64,7 @@ pub(super) async fn page(_: SessionPath, Query(kind): Query<Kind>) -> Response {
 }
 
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
-    let known = |files: &'static [(&str, &'static str, &[u8])]| files.iter().find(|(known, ..)| *known == name);
+    let known = |files: &'static [File]| files.iter().find(|(known, ..)| *known == name);
     if let Some((_, content_type, bytes)) = known(&OURS) {
         return answer(content_type, bytes, SCREEN_POLICY, "no-cache");
     }

@@ -15,7 +15,7 @@ use kernel::{
     App,
     access::still_allowed,
     audit::Origin,
-    http::{ApiError, ApiResult},
+    http::ApiResult,
     store::StoreError,
 };
 use tokio::{
@@ -28,7 +28,7 @@ use super::{
     ending::Ending,
     open::Place,
     rows::{self, SessionRow},
-    socket::{Connected, tell},
+    socket::{Connected, LARGEST, tell},
 };
 use crate::instances::InstancesOperate;
 
@@ -124,12 +124,14 @@ async fn obey(
     loop {
         let bytes = match timeout(SILENCE, client.next()).await {
             Err(_) => return Ending::Stalled,
-            Ok(None | Some(Ok(Message::Close(_)))) => return Ending::Left,
-            Ok(Some(Err(error))) => return broken(error),
+            Ok(None | Some(Ok(Message::Close(_)) | Err(_))) => return Ending::Left,
             Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
             Ok(Some(Ok(Message::Binary(bytes)))) => bytes,
             Ok(Some(Ok(Message::Text(text)))) => text.into(),
         };
+        if bytes.len() > LARGEST {
+            return Ending::Refused;
+        }
         activity.note();
         let write = async {
             guest.write_all(&bytes).await?;
@@ -141,19 +143,6 @@ async fn obey(
             Err(_) => return Ending::Failed,
         }
     }
-}
-
-/// Whether the client broke the protocol, or only its connection.
-fn broken(error: axum::Error) -> Ending {
-    use std::error::Error as _;
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<std::io::Error>() {
-            return Ending::Left;
-        }
-        cause = error.source();
-    }
-    Ending::Refused
 }
 
 /// Waits until the console must end.
@@ -187,8 +176,8 @@ async fn watch(app: &App, session: &SessionRow, place: &Place, activity: &Activi
         if now.since(seen) >= SEEN_EVERY {
             seen = now;
             let id = session.id;
-            let noted = app.store().write("note_console", move |tx| rows::seen(tx, id));
-            if let Err(error) = noted.await as Result<(), StoreError> {
+            let noted = app.store().write("note_console", move |tx| rows::seen(tx, id)).await;
+            if let Err(error) = noted {
                 tracing::warn!(%error, session = %id, "an open console could not be noted");
             }
         }
@@ -198,10 +187,8 @@ async fn watch(app: &App, session: &SessionRow, place: &Place, activity: &Activi
 /// Why the console must end now, if it must.
 async fn look(app: &App, session: &SessionRow) -> ApiResult<Option<Ending>> {
     let id = session.id;
-    let watched = app.store().read("watch_console", move |conn| {
-        rows::watched(conn, id).map_err(ApiError::from)
-    });
-    let Some(watched) = watched.await? else { return Ok(Some(Ending::Closed)) };
+    let watched = app.store().read("watch_console", move |conn| rows::watched(conn, id)).await?;
+    let Some(watched) = watched else { return Ok(Some(Ending::Closed)) };
     if watched.status != ConsoleStatus::Connected {
         return Ok(Some(watched.ending.unwrap_or(Ending::Closed)));
     }

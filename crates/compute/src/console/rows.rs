@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, RunQueryDsl,
-    Selectable, SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl,
+    Queryable, RunQueryDsl, Selectable, SelectableHelper,
 };
 use kernel::{
     access::{Credential, Organization, Project, User},
@@ -119,7 +119,7 @@ pub(super) fn count_open(conn: &mut Conn, instance: Id<InstanceKind>, now: Time)
     let waits = console_sessions::status.eq(ConsoleStatus::Ready);
     let has_client = console_sessions::status
         .eq(ConsoleStatus::Connected)
-        .and(console_sessions::seen_at.gt(before(now, SILENCE)).assume_not_null());
+        .and(console_sessions::seen_at.gt(Some(before(now, SILENCE))));
     Ok(console_sessions::table
         .filter(console_sessions::instance_id.eq(instance))
         .filter(console_sessions::expires_at.gt(now))
@@ -223,7 +223,6 @@ impl Watched {
 
 /// Reads that at one moment; `None`: there is no such session.
 pub(super) fn watched(conn: &mut Conn, id: SessionId) -> Result<Option<Watched>, StoreError> {
-    use diesel::NullableExpressionMethods;
     Ok(console_sessions::table
         .inner_join(instances::table.on(instances::id.eq(console_sessions::instance_id)))
         .left_join(machines::table.on(machines::instance_id.eq(instances::id)))

@@ -42,7 +42,10 @@ const PROTOCOL: &str = "onet.console";
 /// What the subprotocol begins with that carries the token.
 const TOKEN: &str = "token.";
 /// The largest message that a client may send: what is pasted at once.
-const LARGEST: usize = 1 << 20;
+pub(super) const LARGEST: usize = 1 << 20;
+/// The largest message that is read, so that the client can be told that it is too large. A larger one breaks the
+/// connection.
+const LARGEST_READ: usize = 2 * LARGEST;
 /// How long the host may take to answer.
 const HOST_LIMIT: Duration = Duration::from_secs(10);
 
@@ -85,8 +88,8 @@ pub(super) async fn connect(
     let connected = open(&compute, id, token, request).await?;
     Ok(upgrade
         .protocols([PROTOCOL])
-        .max_message_size(LARGEST)
-        .max_frame_size(LARGEST)
+        .max_message_size(LARGEST_READ)
+        .max_frame_size(LARGEST_READ)
         .on_upgrade(move |socket| proxy::serve(connected, socket)))
 }
 
@@ -194,8 +197,8 @@ fn seize(
     if session.console_type != ConsoleType::Serial {
         return Ok(Vec::new());
     }
-    let mut replaced = rows::others_on_serial(tx, session.instance_id, session.id)?;
-    for other in std::mem::take(&mut replaced) {
+    let mut replaced = Vec::new();
+    for other in rows::others_on_serial(tx, session.instance_id, session.id)? {
         if rows::end(tx, other, Ending::TakenOver)? {
             let text = format!("Console of instance {}: {}", row.name, Ending::TakenOver.text());
             let ended = SessionRow { id: other, ..session.clone() };

@@ -64,6 +64,7 @@ pub(crate) async fn list_compute_availability(
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let sizes: Vec<(SizeId, Share)> = catalogue
         .sizes()
+        .iter()
         .filter(|offered| offered.is_active && size.is_none_or(|id| offered.id == id))
         .filter_map(|offered| Some((offered.id, share(offered)?)))
         .collect();

@@ -1,13 +1,14 @@
 //! The bodies of actions on an instance.
 #![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
 
-use kernel::{http::Body, id::AnyId, time::Time, words};
+use kernel::{http::Body, time::Time, words};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::order::SecretDocument;
 use crate::{
     catalogue::api::{ImageId, PriceCycle},
+    ssh_keys::api::SshKeyId,
     vpcs::api::VpcId,
 };
 
@@ -37,7 +38,7 @@ pub(crate) struct InstanceReinstall {
     /// SSH keys registered in the project, to place for the administrator.
     #[serde(default)]
     #[schema(max_items = 20, required = false, write_only)]
-    pub(crate) ssh_key_ids: Vec<AnyId>,
+    pub(crate) ssh_key_ids: Vec<SshKeyId>,
     /// cloud-init user data (cloud-config, script or MIME). Never returned.
     #[schema(max_length = 65535, required = false, nullable = false, write_only, extensions(("x-verbatim" = json!(true)), ("x-allow-blank" = json!(true))))]
     pub(crate) user_data: Option<SecretDocument>,
@@ -56,7 +57,7 @@ pub(crate) struct InstanceRescue {
     /// SSH keys registered in the project, to place for the administrator.
     #[serde(default)]
     #[schema(max_items = 20, required = false, write_only)]
-    pub(crate) ssh_key_ids: Vec<AnyId>,
+    pub(crate) ssh_key_ids: Vec<SshKeyId>,
     /// Administrator password. Required for Windows images without generation; otherwise optional.
     #[schema(min_length = 12, max_length = 128, required = false, nullable = false, write_only,
         extensions(("x-verbatim" = json!(true))))]

@@ -36,7 +36,7 @@ const WAIT: Duration = Duration::from_secs(10);
         ("organization_id" = String, Path, description = "Organization that owns the resource."),
         ("project_id" = String, Path, description = "Project that contains the resource."),
     ),
-    responses((status = 200, description = "State", body = InstanceStateSync), kernel::http::Refusals),
+    responses((status = 200, description = "State", body = InstanceStateSync), http::Refusals),
     security(("BearerAuth" = [])),
     extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
         ("x-scope" = json!(InstancesRead::SCOPE))),

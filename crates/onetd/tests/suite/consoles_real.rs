@@ -12,12 +12,24 @@ use serde_json::{Value, json};
 use testkit::{Engine, Server};
 
 use crate::{
-    consoles::{connect, looks},
+    consoles::{Console, connect, looks},
     machines::{Site, enlist},
 };
 
 /// A machine without acceleration, on a busy host.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
+async fn asks_for_a_login(line: &mut Console) {
+    let end = Instant::now() + BOOT_LIMIT;
+    loop {
+        // A login that is just starting loses keys.
+        line.send(b"\r").await;
+        if line.reads("real login: ", Duration::from_secs(4)).await.is_some() {
+            return;
+        }
+        assert!(Instant::now() < end, "no login within {BOOT_LIMIT:?}");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_machine_shows_its_screen_and_asks_for_a_login() {
@@ -59,19 +71,11 @@ async fn a_real_machine_shows_its_screen_and_asks_for_a_login() {
 
     let session = open("serial").await;
     let mut line = connect(&server, &session).await.ok().expect("the serial line");
-    let end = Instant::now() + BOOT_LIMIT;
-    loop {
-        // A login that is just starting loses keys.
-        line.send(b"\r").await;
-        if line.reads("real login: ", Duration::from_secs(4)).await.is_some() {
-            break;
-        }
-        assert!(Instant::now() < end, "no login within {BOOT_LIMIT:?}");
-    }
+    asks_for_a_login(&mut line).await;
     // Whoever comes later gets the line, and the guest does not notice.
     let session = open("serial").await;
     let mut other = connect(&server, &session).await.ok().expect("the serial line");
-    other.login("real").await;
+    asks_for_a_login(&mut other).await;
 
     server.owner().delete(&path).await.expect(202);
     server.run_tasks().await;

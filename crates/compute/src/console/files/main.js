@@ -41,7 +41,10 @@ async function begin() {
     byId("paste-box").close();
   });
   byId("paste-box").addEventListener("close", () => shown.focus());
-  byId("leave").addEventListener("click", () => socket.close(1000));
+  byId("leave").addEventListener("click", () => {
+    socket.addEventListener("close", () => over("Disconnected."));
+    socket.close(1000);
+  });
 }
 
 byId("full").addEventListener("click", () => {

@@ -12,7 +12,6 @@ mod rows;
 mod rules;
 
 pub(crate) use self::{
-    api::InstanceOrderedAction,
     options::{__path_list_instance_resize_options, list_instance_resize_options},
     order::{__path_resize_instance, resize_instance},
     product::{KIND, done, failed},
