@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 mod counter;
+mod events;
 pub mod instances;
 pub mod network;
 mod resources;
@@ -18,7 +19,7 @@ use axum::extract::FromRef;
 use kernel::{App, access::Declared};
 use utoipa_axum::router::OpenApiRouter;
 
-pub use self::{counter::Counter, resources::Resources};
+pub use self::{counter::Counter, events::EVENTS, resources::Resources};
 use crate::{catalogue::Catalogues, network::NetworkDriver};
 
 /// What the area's handlers share.

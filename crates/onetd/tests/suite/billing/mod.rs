@@ -5,6 +5,7 @@ mod orders;
 mod payments;
 mod rules;
 mod simulation;
+mod told;
 
 use std::{sync::Arc, time::Duration};
 
