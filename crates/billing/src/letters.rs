@@ -1,17 +1,20 @@
-//! The letters that billing sends: to the addresses for invoices, or to the owners of the organization.
+//! The letters of billing's events: to the addresses for invoices, or to the owners of the organization.
 
-use diesel::{ExpressionMethods, JoinOnDsl, QueryDsl, RunQueryDsl};
-use identity::schema::{memberships, users};
+use identity::notifications::{Event, Notice, Switch, notify};
 use kernel::{
-    access::Role,
     language::Language,
-    mail::Letter,
     money::Amount,
     store::{StoreError, Tx},
 };
 use serde_json::json;
 
-use crate::{Billing, accounts::AccountRow, calendar::Day, invoices::InvoiceRow};
+use crate::{
+    Billing,
+    accounts::AccountRow,
+    calendar::Day,
+    events,
+    invoices::{InvoiceRow, InvoiceType},
+};
 
 kernel::letters! {
     /// An invoice has been issued.
@@ -34,9 +37,6 @@ kernel::letters! {
     REFUNDED = "refunded" { "name": "Ada", "organization": "Example Ltd", "number": "INV-2026-000001", "total": "12.00 EUR", "due": "12.00 EUR", "due_date": "2026-11-24", "until": "2026-12-14", "days": 14 }
 }
 
-/// Owners that get a letter, at most.
-const MOST_RECIPIENTS: i64 = 10;
-
 /// What a letter is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Occasion {
@@ -52,22 +52,23 @@ pub(crate) enum Occasion {
 }
 
 impl Occasion {
-    const fn template(self) -> &'static str {
+    const fn event(self) -> &'static Event {
         match self {
-            Self::InvoiceIssued => INVOICE_ISSUED,
-            Self::PaymentReceived => PAYMENT_RECEIVED,
-            Self::PaymentFailed => PAYMENT_FAILED,
-            Self::Reminder => REMINDER,
-            Self::Overdue => OVERDUE,
-            Self::Suspended => SUSPENDED,
-            Self::Terminated => TERMINATED,
-            Self::InvoiceCancelled => INVOICE_CANCELLED,
-            Self::Refunded => REFUNDED,
+            Self::InvoiceIssued => &events::INVOICE_CREATED,
+            Self::PaymentReceived => &events::INVOICE_PAID,
+            Self::PaymentFailed => &events::PAYMENT_FAILED,
+            Self::Reminder => &events::INVOICE_DUE_SOON,
+            Self::Overdue => &events::INVOICE_OVERDUE,
+            Self::Suspended => &events::SERVICE_SUSPENDED,
+            Self::Terminated => &events::SERVICE_TERMINATED,
+            Self::InvoiceCancelled => &events::INVOICE_CANCELLED,
+            Self::Refunded => &events::INVOICE_REFUNDED,
         }
     }
 }
 
-/// Writes a letter about an invoice, in the transaction of what it tells.
+/// Tells of an invoice, in the transaction of what has become of it: by the event's own letter, to the addresses for
+/// invoices or else to the owners, in the language of the invoices.
 pub(crate) fn send(
     tx: &mut Tx<'_>,
     billing: &Billing,
@@ -75,50 +76,38 @@ pub(crate) fn send(
     occasion: Occasion,
     invoice: &InvoiceRow,
 ) -> Result<(), StoreError> {
-    let money = |amount: Amount| {
-        // A credit note's sums are negative; a letter tells what is given back.
-        let amount = if amount < Amount::ZERO { -amount } else { amount };
-        format!("{} {}", amount.fixed::<2>(), invoice.currency)
-    };
+    // A credit note's sums are negative; what is told is what is given back.
+    let positive = |amount: Amount| if amount < Amount::ZERO { -amount } else { amount };
+    let number = |amount: Amount| positive(amount).fixed::<2>().to_string();
+    let money = |amount: Amount| format!("{} {}", positive(amount).fixed::<2>(), invoice.currency);
     let language = Language::from_word(&account.invoice_language).unwrap_or(Language::En);
-    let parties = invoice.parties();
-    for (to, name) in recipients(tx, account)? {
-        let letter = Letter {
-            to,
-            language,
-            template: occasion.template(),
-            values: json!({
-                "name": name,
-                "organization": parties.customer_name,
-                "number": invoice.number,
-                "total": money(invoice.total),
-                "due": money(invoice.amount_due()),
-                "due_date": Day::of(invoice.due_at).to_string(),
-                "until": Day::of(invoice.payable_until).to_string(),
-                "days": billing.settings().grace_days,
-            }),
-        };
-        billing.app().mailer().post(tx, &letter)?;
+    let organization = invoice.parties().customer_name;
+    let due_date = Day::of(invoice.due_at).to_string();
+    let until = Day::of(invoice.payable_until).to_string();
+    let facts = json!({
+        "organization": organization,
+        "invoice_id": invoice.id,
+        "number": invoice.number,
+        "type": invoice.kind,
+        "total": number(invoice.total),
+        "amount_due": number(invoice.amount_due()),
+        "currency": invoice.currency,
+        "due_date": due_date,
+    });
+    let letter = json!({
+        "organization": organization,
+        "number": invoice.number,
+        "total": money(invoice.total),
+        "due": money(invoice.amount_due()),
+        "due_date": due_date,
+        "until": until,
+        "days": billing.settings().grace_days,
+    });
+    let mut notice = Notice::new(account.organization_id, occasion.event(), facts)
+        .letter(letter)
+        .readers(account.invoice_emails.read().unwrap_or_default(), language);
+    if invoice.kind == InvoiceType::Renewal {
+        notice = notice.switch(Switch::Renewals);
     }
-    Ok(())
-}
-
-/// Addresses and names: those that were given for invoices, else the owners of the organization.
-fn recipients(tx: &mut Tx<'_>, account: &AccountRow) -> Result<Vec<(String, String)>, StoreError> {
-    let given: Vec<String> = account.invoice_emails.read().unwrap_or_default();
-    if !given.is_empty() {
-        return Ok(given
-            .into_iter()
-            .map(|address| (address, String::new()))
-            .collect());
-    }
-    let query = memberships::table
-        .inner_join(users::table.on(users::id.eq(memberships::user_id)))
-        .filter(memberships::organization_id.eq(account.organization_id))
-        .filter(memberships::role.eq(Role::Owner))
-        .filter(users::is_active.eq(true))
-        .order(memberships::created)
-        .limit(MOST_RECIPIENTS)
-        .select((users::email, users::first_name));
-    Ok(query.load(tx.conn())?)
+    notify(tx, notice)
 }

@@ -11,6 +11,7 @@
 mod accounts;
 pub mod calendar;
 pub mod clocks;
+mod events;
 pub mod invoices;
 pub mod ledger;
 pub mod letters;
@@ -37,7 +38,7 @@ use kernel::{App, config, store::StoreError};
 use utoipa_axum::router::OpenApiRouter;
 
 use self::payments::PaymentDriver;
-pub use self::product::Product;
+pub use self::{events::EVENTS, product::Product};
 
 kernel::permissions! {
     /// Reads what an organization pays, and for what.

@@ -9,6 +9,7 @@ pub mod addresses;
 pub mod catalogue;
 pub mod console;
 mod counter;
+mod events;
 pub mod hosts;
 pub mod images;
 pub mod instances;
@@ -31,7 +32,7 @@ use billing::Billing;
 use kernel::{App, access::Declared, reverse_dns::ReverseDns};
 use utoipa_axum::router::OpenApiRouter;
 
-pub use self::{counter::Counter, resources::Resources};
+pub use self::{counter::Counter, events::EVENTS, resources::Resources};
 use crate::{
     catalogue::Catalogues,
     console::Consoles,

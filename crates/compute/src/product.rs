@@ -16,6 +16,7 @@ use kernel::{
 };
 
 use crate::{
+    events::{INSTANCE_SUSPENDED, INSTANCE_TERMINATED},
     addons,
     instances::{
         api::{BillingCycle, InstanceKind, InstanceStatus},
@@ -66,6 +67,7 @@ impl Product for Instances {
             return Ok(());
         }
         change(tx, &mut row, InstanceStatus::Suspended, "instance.suspended")?;
+        kinds::announce(tx, &row, &INSTANCE_SUSPENDED)?;
         stop(tx, &row, name::SHUTDOWN)?;
         // A system that ignores the button must not run on unpaid.
         stop(tx, &row, name::STOP)
@@ -205,6 +207,7 @@ fn end(
         return Ok(());
     }
     change(tx, &mut row, status, action)?;
+    kinds::announce(tx, &row, &INSTANCE_TERMINATED)?;
     delete(tx, &row, None).map(drop)
 }
 

@@ -80,6 +80,12 @@ kernel::letters! {
     ROLE_CHANGED = "role_changed" { "name": "Ada", "organization": "Analytical Engines", "role": "owner" }
     /// A member was removed.
     MEMBER_REMOVED = "member_removed" { "name": "Ada", "organization": "Analytical Engines" }
+    /// Something has happened in an organization: an event that has no letter of its own.
+    NOTICE = "notice" { "name": "Ada", "organization": "Analytical Engines", "event": "Member joined", "sentence": "Grace has joined Analytical Engines as editor.", "time": "1 August 2026, 14:05 UTC" }
+    /// The same has happened many times. `more` is how many of them are not quoted.
+    NOTICE_DIGEST = "notice_digest" { "name": "Ada", "organization": "Analytical Engines", "event": "Member joined", "count": 30, "first": "1 August 2026, 14:05 UTC", "last": "1 August 2026, 14:19 UTC", "sentences": "Grace has joined Analytical Engines as editor.", "more": 29 }
+    /// Somebody tries whether notifications arrive.
+    NOTICE_TEST = "notice_test" { "name": "Ada", "organization": "Analytical Engines", "time": "1 August 2026, 14:05 UTC" }
 }
 
 /// Posts a mail to a user, in their language, with their name among its values. A notice that says neither when nor from

@@ -21,6 +21,7 @@ mod members;
 mod mfa;
 mod modules;
 pub mod notification_preferences;
+pub mod notifications;
 mod oauth;
 pub mod operators;
 pub mod organizations;
@@ -77,6 +78,7 @@ pub fn routes(identity: Identity, app: App, parts: Parts) -> OpenApiRouter {
         .merge(tokens::routes())
         .merge(profile::routes())
         .merge(notification_preferences::routes())
+        .merge(notifications::routes())
         .merge(oauth::routes())
         .merge(api_keys::routes())
         .merge(project_tokens::routes())
@@ -101,14 +103,17 @@ pub fn routes(identity: Identity, app: App, parts: Parts) -> OpenApiRouter {
 
 /// The kinds of tasks that the area's operations enqueue.
 pub fn kinds(identity: &Identity) -> Vec<Arc<dyn kernel::tasks::Kind>> {
-    vec![Arc::new(auth::MailProof::new(identity))]
+    let mut kinds: Vec<Arc<dyn kernel::tasks::Kind>> = vec![Arc::new(auth::MailProof::new(identity))];
+    kinds.extend(notifications::kinds(identity));
+    kinds
 }
 
-/// Forgets proofs that have ended long ago, and ends accounts whose time has come. Called every hour or so.
+/// Forgets what was told, and proofs that have ended, long ago, and ends accounts whose time has come. Called every hour or so.
 ///
 /// # Errors
 /// The database refused; what was not done is done the next time.
-pub async fn housekeeping(identity: &Identity) -> Result<(), kernel::store::StoreError> {
+pub async fn housekeeping(app: &App, identity: &Identity) -> Result<(), kernel::store::StoreError> {
+    notifications::forget_old(app).await?;
     let store = identity.store();
     while store
         .write("forget_challenges", auth::challenges::forget_old)
@@ -142,6 +147,7 @@ pub fn permissions() -> Vec<Declared> {
         project_members::PERMISSIONS,
         resources::PERMISSIONS,
         audit_logs::PERMISSIONS,
+        notifications::PERMISSIONS,
     ]
     .concat()
 }

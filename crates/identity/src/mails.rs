@@ -11,7 +11,13 @@ use kernel::{
 use serde_json::{Value, json};
 
 use crate::{
-    Identity, letters, organizations::OrganizationRow, people::PersonRow, schema::users, users::email_key,
+    Identity, letters,
+    notification_preferences::wants_mail,
+    notifications::{Event, events},
+    organizations::OrganizationRow,
+    people::PersonRow,
+    schema::users,
+    users::email_key,
 };
 
 /// Tells a member their new role.
@@ -26,7 +32,14 @@ pub(crate) fn role_changed(
         "organization": organization.name,
         "role": wording::role(role, to.language),
     });
-    post(identity, tx, to, letters::ROLE_CHANGED, values)
+    post(
+        identity,
+        tx,
+        to,
+        &events::ROLE_CHANGED,
+        letters::ROLE_CHANGED,
+        values,
+    )
 }
 
 /// Tells somebody that they are no member any more.
@@ -37,7 +50,14 @@ pub(crate) fn member_removed(
     organization: &OrganizationRow,
 ) -> ApiResult<()> {
     let values = json!({ "organization": organization.name });
-    post(identity, tx, to, letters::MEMBER_REMOVED, values)
+    post(
+        identity,
+        tx,
+        to,
+        &events::MEMBER_REMOVED,
+        letters::MEMBER_REMOVED,
+        values,
+    )
 }
 
 /// Tells the inviter that somebody has joined.
@@ -54,7 +74,14 @@ pub(crate) fn invitation_accepted(
         "organization": organization.name,
         "role": wording::role(role, to.language),
     });
-    post(identity, tx, to, letters::INVITATION_ACCEPTED, values)
+    post(
+        identity,
+        tx,
+        to,
+        &events::MEMBER_JOINED,
+        letters::INVITATION_ACCEPTED,
+        values,
+    )
 }
 
 /// What an invitation's mail says.
@@ -114,13 +141,18 @@ pub(crate) fn invitation(
     Ok(identity.mailer().post(tx, &letter).map(drop)?)
 }
 
+/// Posts a letter to a user about whom or for whom it is, unless they don't want to be mailed of the event.
 fn post(
     identity: &Identity,
     tx: &mut Tx<'_>,
     to: &PersonRow,
+    event: &Event,
     template: &'static str,
     mut values: Value,
 ) -> ApiResult<()> {
+    if !wants_mail(tx.conn(), identity.events(), to.id, event.slug)? {
+        return Ok(());
+    }
     values["name"] = to.first_name.as_str().into();
     let letter = Letter {
         to: to.email.clone(),

@@ -363,12 +363,88 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    notification_settings (organization_id) {
+        organization_id -> Uuid,
+        email_enabled -> Bool,
+        recipients -> Text,
+        switched_off -> Text,
+        low_balance_threshold -> Nullable<BigInt>,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    notices (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        event -> Text,
+        switch -> Nullable<Text>,
+        facts -> Text,
+        letter -> Nullable<Text>,
+        audience -> Text,
+        state -> Text,
+        created -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    notification_webhooks (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        url -> Text,
+        description -> Text,
+        events -> Text,
+        is_enabled -> Bool,
+        disabled_reason -> Text,
+        secret -> Text,
+        former_secret -> Nullable<Text>,
+        former_until -> Nullable<Moment>,
+        failing_since -> Nullable<Moment>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Integer, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    webhook_deliveries (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        webhook_id -> Uuid,
+        event -> Text,
+        payload -> Text,
+        status -> Text,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<Moment>,
+        response_status -> Nullable<Integer>,
+        error -> Text,
+        delivered_at -> Nullable<Moment>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     challenges,
     credentials,
     invitations,
     memberships,
     mfa_methods,
+    notices,
+    notification_settings,
+    notification_webhooks,
     oauth_connections,
     organization_modules,
     organizations,
@@ -381,4 +457,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     user_pictures,
     users,
     webauthn_credentials,
+    webhook_deliveries,
 );
+diesel::joinable!(webhook_deliveries -> notification_webhooks (webhook_id));

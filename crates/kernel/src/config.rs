@@ -43,6 +43,7 @@ pub struct Config {
     pub idempotency: Idempotency,
     pub mail: Mail,
     pub organizations: Organizations,
+    pub notifications: Notifications,
     pub billing: Billing,
     pub compute: Compute,
     pub images: Images,
@@ -268,6 +269,18 @@ pub struct Organizations {
     pub most_owned: u32,
     pub deletion_grace_days: u64,
     pub invitation_days: u64,
+}
+
+/// `[notifications]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Notifications {
+    pub digest_above: u32,
+    pub digest_minutes: u64,
+    pub webhook_seconds: u64,
+    pub webhook_failing_days: u32,
+    pub keep_days: u32,
 }
 
 /// `[billing]`
@@ -547,6 +560,27 @@ impl Config {
             self.organizations.invitation_days,
             1,
         )?;
+        at_least(
+            "notifications.digest_above",
+            self.notifications.digest_above.into(),
+            1,
+        )?;
+        at_least(
+            "notifications.digest_minutes",
+            self.notifications.digest_minutes,
+            1,
+        )?;
+        at_least(
+            "notifications.webhook_seconds",
+            self.notifications.webhook_seconds,
+            1,
+        )?;
+        at_least(
+            "notifications.webhook_failing_days",
+            self.notifications.webhook_failing_days.into(),
+            1,
+        )?;
+        at_least("notifications.keep_days", self.notifications.keep_days.into(), 4)?;
         let billing = &self.billing;
         at_least("billing.poll_seconds", billing.poll_seconds, 1)?;
         at_least("billing.due_days", billing.due_days.into(), 1)?;

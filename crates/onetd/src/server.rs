@@ -14,7 +14,7 @@ use hypervisor::{
     Hypervisor,
     qemu::{Acceleration, Qemu, QemuSettings},
 };
-use identity::Identity;
+use identity::{Identity, notifications::Events};
 use kernel::{
     App,
     audit::{self, SealKey},
@@ -83,8 +83,15 @@ impl Onet {
             &[identity::letters::all(), billing::letters::all()],
         )
         .map_err(|error| error.to_string())?;
-        let identity = Identity::new(&config, store.clone(), clock.clone(), &master, mailer.clone())
-            .map_err(|error| error.to_string())?;
+        let identity = Identity::new(
+            &config,
+            store.clone(),
+            clock.clone(),
+            &master,
+            mailer.clone(),
+            Self::events(),
+        )
+        .map_err(|error| error.to_string())?;
         let access = Arc::new(identity.clone());
         let app = App::new(config, store, clock, access, master.sealer(), mailer);
         let drivers = payment_drivers(app.config())?;
@@ -123,6 +130,16 @@ impl Onet {
             .merge(self.compute.pages())
             .merge(account_pages::routes(self.app.config().server.account_pages));
         Areas::new(openapi::head(), routes, pages)
+    }
+
+    /// What can be told: the events of all areas.
+    pub fn events() -> Events {
+        Events::new(&[
+            identity::notifications::events::EVENTS,
+            billing::EVENTS,
+            compute::EVENTS,
+            identity::notifications::events::AWAITED,
+        ])
     }
 
     /// The permissions of all areas.
@@ -332,9 +349,9 @@ async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
             tracing::warn!(%error, "old mails could not be forgotten");
         }
         if is_time(round)
-            && let Err(error) = identity::housekeeping(&onet.identity).await
+            && let Err(error) = identity::housekeeping(app, &onet.identity).await
         {
-            tracing::warn!(%error, "accounts and proofs whose time is over are still there");
+            tracing::warn!(%error, "notices, proofs and accounts whose time is over are still there");
         }
         if is_time(round)
             && let Some(key) = onet.app.store().seal_key()

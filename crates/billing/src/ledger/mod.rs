@@ -11,6 +11,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use diesel::{
     ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable,
 };
+use identity::notifications::{Notice, low_balance_threshold, notify};
 use kernel::{
     access::{Organization, User},
     id::Id,
@@ -19,11 +20,12 @@ use kernel::{
     time::Time,
     words,
 };
+use serde_json::json;
 
 pub use self::verify::{Fault, verify};
 use crate::{
     accounts::AccountRow,
-    broken,
+    broken, events,
     invoices::InvoiceKind,
     payments::PaymentKind,
     schema::{ledger_balances, ledger_entries, ledger_transactions},
@@ -197,7 +199,33 @@ pub(crate) fn post(tx: &mut Tx<'_>, account: &AccountRow, event: Event<'_>) -> R
     for (moved_account, change) in moved {
         keep(tx, account.organization_id, &moved_account.key(), change)?;
     }
-    trip("billing.balances")
+    trip("billing.balances")?;
+    if credit_change < Amount::ZERO {
+        warn_of_low_credit(tx, account, credit_after - credit_change, credit_after)?;
+    }
+    Ok(())
+}
+
+/// Tells the organization if its credit has just fallen below the threshold that it has set.
+fn warn_of_low_credit(
+    tx: &mut Tx<'_>,
+    account: &AccountRow,
+    before: Amount,
+    after: Amount,
+) -> Result<(), StoreError> {
+    let threshold = low_balance_threshold(tx.conn(), account.organization_id)?;
+    let Some(threshold) = threshold.filter(|threshold| before >= *threshold && after < *threshold) else {
+        return Ok(());
+    };
+    let facts = json!({
+        "balance": after.fixed::<2>().to_string(),
+        "threshold": threshold.fixed::<2>().to_string(),
+        "currency": account.currency,
+    });
+    notify(
+        tx,
+        Notice::new(account.organization_id, &events::CREDIT_LOW, facts),
+    )
 }
 
 fn keep(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl, SelectableHelper};
+use identity::notifications::{Notice, notify};
 use kernel::{
     audit::{AuditStatus, Changes, Event, Origin},
     id::Id,
@@ -11,12 +12,13 @@ use kernel::{
     tasks::{Done, Kind, NewTask, Outcome, Step, StepError, TaskRow, TaskStatus, Verdict, Work},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{
     api::InstanceKind,
     rows::{InstanceRow, lock_row, save, update},
 };
-use crate::{network::NetworkDriver, schema::instances, vpcs::api::VpcKind};
+use crate::{events::INSTANCE_FAILED, network::NetworkDriver, schema::instances, vpcs::api::VpcKind};
 
 /// Moves an instance's interface to the VPC that its row names already.
 pub struct AttachVpc {
@@ -164,7 +166,16 @@ fn stay(tx: &mut Tx<'_>, task: &TaskRow) -> Result<(), StoreError> {
             Some(row.organization_id),
             Some(row.project_id),
             &event,
-        )
+        )?;
+        let facts = json!({
+            "task": task.kind,
+            "task_id": task.id,
+            "instance": row.name,
+            "instance_id": row.id,
+            "project_id": row.project_id,
+            "reason": task.error,
+        });
+        notify(tx, Notice::new(row.organization_id, &INSTANCE_FAILED, facts))
 }
 
 struct Detach {

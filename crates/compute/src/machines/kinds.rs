@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use billing::{Billing, services};
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
+use identity::notifications::{Event as NoticeEvent, Notice, notify};
 use kernel::{
     access::User,
     audit::{AuditStatus, Changes, Event, Origin},
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::{
     addons, addresses,
+    events::{INSTANCE_CREATED, INSTANCE_FAILED},
     hosts::Hosts,
     instances::{
         api::{InstanceKind, InstanceStatus, VolumeStatus},
@@ -143,7 +145,11 @@ impl Kind for MachineTask {
     }
 
     fn ended(&self, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
-        (self.end)(&self.billing, tx, task, outcome)
+        (self.end)(&self.billing, tx, task, outcome)?;
+        match outcome {
+            Outcome::Failed => tell_failure(tx, task),
+            Outcome::Completed => Ok(()),
+        }
     }
 
     fn withdrawn(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
@@ -171,6 +177,30 @@ impl Kind for MachineTask {
             }
         }
     }
+}
+
+/// Tells the organization that something could not be done.
+fn tell_failure(tx: &mut Tx<'_>, task: &TaskRow) -> Result<(), StoreError> {
+    let Some(row) = instances::lock_row(tx, task.project_id, instance(task))? else { return Ok(()) };
+    let facts = serde_json::json!({
+        "task": task.kind,
+        "task_id": task.id,
+        "instance": row.name,
+        "instance_id": row.id,
+        "project_id": row.project_id,
+        "reason": task.error,
+    });
+    notify(tx, Notice::new(row.organization_id, &INSTANCE_FAILED, facts))
+}
+
+/// Tells the organization of something that has happened to an instance.
+pub(crate) fn announce(tx: &mut Tx<'_>, row: &InstanceRow, event: &'static NoticeEvent) -> Result<(), StoreError> {
+    let facts = serde_json::json!({
+        "instance": row.name,
+        "instance_id": row.id,
+        "project_id": row.project_id,
+    });
+    notify(tx, Notice::new(row.organization_id, event, facts))
 }
 
 /// A task of an instance's machine.
@@ -313,7 +343,8 @@ fn created(billing: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome)
         .set((volumes::status.eq(VolumeStatus::Attached), volumes::modified.eq(tx.now())))
         .execute(tx.conn())?;
     let text = format!("Instance {} runs", row.name);
-    tell(tx, &row, "instance.provisioned", text, (changes, AuditStatus::Success))
+    tell(tx, &row, "instance.provisioned", text, (changes, AuditStatus::Success))?;
+    announce(tx, &row, &INSTANCE_CREATED)
 }
 
 /// Nothing is left of the machine: what it held can be given to others.

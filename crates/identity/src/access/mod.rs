@@ -28,6 +28,7 @@ use self::rows::{CredentialFacts, Found, UserFacts};
 use crate::{
     auth::Throttle,
     credentials::CredentialKind,
+    notifications::Events,
     passwords::Passwords,
     profile::Workshop,
     schema,
@@ -83,6 +84,7 @@ struct Inner {
     mail_throttle: Throttle,
     sealer: Sealer,
     mailer: Mailer,
+    events: Events,
     settings: Auth,
     base_url: String,
     /// Ids by the numbers of older clients: they never change.
@@ -112,6 +114,7 @@ impl Identity {
         clock: Clock,
         master: &MasterSecret,
         mailer: Mailer,
+        events: Events,
     ) -> Result<Self, IdentityError> {
         let secrets = Arc::new(Secrets::derive(master));
         let generations = store.read_now(ring::load)?;
@@ -138,6 +141,7 @@ impl Identity {
             ),
             sealer: master.sealer(),
             mailer,
+            events,
             settings: config.auth.clone(),
             base_url: config.server.base_url(),
             organizations: Cache::new(REMEMBERED_NUMBERS),
@@ -242,6 +246,11 @@ impl Identity {
 
     pub(crate) fn mailer(&self) -> &Mailer {
         &self.0.mailer
+    }
+
+    /// What can be told: the events of all areas.
+    pub fn events(&self) -> &Events {
+        &self.0.events
     }
 
     pub(crate) fn settings(&self) -> &Auth {

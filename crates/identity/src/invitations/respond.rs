@@ -9,6 +9,7 @@ use kernel::{
     store::{Conn, Tx},
     time::Time,
 };
+use serde_json::json;
 
 use super::{
     api::{InvitationResponseRequest, InvitationStatus, Reply},
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     Identity, login_only, mails,
     members::{self, OrganizationMember},
+    notifications::{Notice, events::MEMBER_JOINED, notify},
     organizations::{self, OrganizationRow},
     people::{self, PersonRow},
     project_members, projects,
@@ -240,12 +242,16 @@ fn accept(
         Some(id) => Some(people::find(tx.conn(), id)?),
         None => None,
     };
+    let facts = json!({ "member": me.name(), "email": me.email, "user_id": me.id, "role": row.role });
+    let mut notice = Notice::new(organization.id, &MEMBER_JOINED, facts).except([me.id]);
     // Who has left meanwhile is not told what goes on.
     if let Some(inviter) = inviter
         && members::find_user(tx.conn(), organization.id, inviter.id)?.is_some()
     {
         mails::invitation_accepted(identity, tx, &inviter, &organization, me, row.role)?;
+        notice = notice.except([inviter.id]);
     }
+    notify(tx, notice)?;
     Ok(members::view(tx.conn(), organization.id, (member, me.clone()))?)
 }
 

@@ -13,6 +13,7 @@ use kernel::{
     store::Tx,
     time::Time,
 };
+use serde_json::json;
 
 use super::{
     InvitationsUpdate,
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::{
     Identity, mails, members,
+    notifications::{Notice, events::MEMBER_INVITED, notify},
     organizations::{self, OrganizationRow},
     people, projects,
     refusals::WriteRefusals,
@@ -192,6 +194,11 @@ pub(crate) fn send(
         Some(organization.id),
         None,
         &event(&row, "invitation.created", "was invited", changes),
+    )?;
+    let facts = json!({ "email": row.email, "invitation_id": row.id, "role": row.role });
+    notify(
+        tx,
+        Notice::new(organization.id, &MEMBER_INVITED, facts).except([inviter.user]),
     )?;
     finish(identity, tx, organization, row, link)
 }

@@ -20,9 +20,15 @@ use super::{
 use crate::{
     Identity,
     credentials::CredentialKind,
-    letters, secrets,
+    letters,
+    notifications::{
+        Notice,
+        events::{KEY_CREATED, KEY_REVOKED},
+        notify,
+    },
+    secrets,
     security::{self, Incident, SecurityEvent},
-    users,
+    users::{self, UserRow},
 };
 
 /// Keys of a holder that may work at once.
@@ -306,7 +312,37 @@ fn record(
         metadata: json!({ "id": row.id, "name": row.name, "prefix": row.prefix, "project_id": row.project_id }),
         letter: letter(tx, deed, row)?,
     };
-    security::tell(tx, &desk.identity, &desk.origin, &incident)
+    security::tell(tx, &desk.identity, &desk.origin, &incident)?;
+    tell_organization(tx, desk, row, deed, &user)
+}
+
+/// Tells an organization of a key that reaches nothing else. Who made or revoked it has a letter of their own.
+fn tell_organization(
+    tx: &mut Tx<'_>,
+    desk: &Desk,
+    row: &KeyRow,
+    deed: Deed,
+    user: &UserRow,
+) -> Result<(), StoreError> {
+    let event = match deed {
+        Deed::Created => &KEY_CREATED,
+        Deed::Revoked => &KEY_REVOKED,
+        Deed::Updated | Deed::Rotated => return Ok(()),
+    };
+    let Some(organization) = row.organization_id else {
+        return Ok(());
+    };
+    let is_token = row.kind == CredentialKind::ProjectToken;
+    let facts = json!({
+        "member": user.name().unwrap_or_else(|| user.email.clone()),
+        "user_id": user.id,
+        "kind": if is_token { "project token" } else { "API key" },
+        "key_id": row.id,
+        "name": row.name,
+        "prefix": row.prefix,
+        "project_id": row.project_id,
+    });
+    notify(tx, Notice::new(organization, event, facts).except([desk.user]))
 }
 
 /// The letter that tells the user, with its values.

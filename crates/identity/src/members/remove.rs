@@ -2,11 +2,13 @@
 
 use axum::{extract::State, response::Response};
 use kernel::{
-    access::{OrganizationScope, Permission},
+    access::{OrganizationScope, Permission, User},
     audit::{AuditStatus, Changes, Event, Origin},
     http::{Answer, ApiError, ApiResult, Change, NoBody, PathId},
+    id::Id,
     store::Tx,
 };
+use serde_json::json;
 
 use super::{
     MembersLeave, MembersUpdate,
@@ -15,7 +17,13 @@ use super::{
     rows::{self, Found},
     rules,
 };
-use crate::{mails, organizations, refusals::WriteRefusals, state::Area};
+use crate::{
+    mails,
+    notifications::{Notice, events::MEMBER_REMOVED, notify},
+    organizations,
+    refusals::WriteRefusals,
+    state::Area,
+};
 
 /// [Members] Remove a member
 ///
@@ -47,7 +55,13 @@ pub(super) async fn remove_organization_member(
         change.check_version(found.0.modified().micros())?;
         let origin = Origin::caller(&scope.caller, &scope.request);
         let is_self = found.1.id == scope.caller.user;
-        end(tx, &found, &origin, if is_self { LEFT } else { REMOVED })?;
+        end(
+            tx,
+            &found,
+            &origin,
+            scope.caller.user,
+            if is_self { LEFT } else { REMOVED },
+        )?;
         if !is_self {
             mails::member_removed(&identity, tx, &found.1, &organization)?;
         }
@@ -85,7 +99,8 @@ pub(super) async fn leave_organization(
         let organization = organizations::lock(tx, scope.organization)?;
         let found = rows::find_user(tx.conn(), organization.id, scope.caller.user)?;
         let found = found.ok_or_else(ApiError::not_found)?;
-        end(tx, &found, &Origin::caller(&scope.caller, &scope.request), LEFT)?;
+        let origin = Origin::caller(&scope.caller, &scope.request);
+        end(tx, &found, &origin, scope.caller.user, LEFT)?;
         Ok(Answer::empty())
     };
     change.run(&app, &caller, "leave_organization", work).await
@@ -94,8 +109,8 @@ pub(super) async fn leave_organization(
 const LEFT: &str = "member.left";
 const REMOVED: &str = "member.removed";
 
-/// Ends a membership, unless the organization would be without an owner.
-fn end(tx: &mut Tx<'_>, found: &Found, origin: &Origin, action: &'static str) -> ApiResult<()> {
+/// Ends a membership, unless the organization would be without an owner, and tells the organization.
+fn end(tx: &mut Tx<'_>, found: &Found, origin: &Origin, by: Id<User>, action: &'static str) -> ApiResult<()> {
     rules::end(situation(tx, found)?)?;
     let (row, person) = found;
     rows::delete_with_projects(tx, row.organization_id, row.user_id)?;
@@ -114,5 +129,13 @@ fn end(tx: &mut Tx<'_>, found: &Found, origin: &Origin, action: &'static str) ->
         changes,
         status: AuditStatus::Success,
     };
-    Ok(tx.audit(origin, Some(row.organization_id), None, &event)?)
+    tx.audit(origin, Some(row.organization_id), None, &event)?;
+    let facts = json!({
+        "member": person.name(),
+        "email": person.email,
+        "user_id": person.id,
+        "has_left": action == LEFT,
+    });
+    let notice = Notice::new(row.organization_id, &MEMBER_REMOVED, facts).except([by, person.id]);
+    Ok(notify(tx, notice)?)
 }

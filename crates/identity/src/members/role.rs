@@ -2,12 +2,13 @@
 
 use axum::{extract::State, response::Response};
 use kernel::{
-    access::{OrganizationScope, Permission, Role},
+    access::{OrganizationScope, Permission, Role, User},
     audit::{AuditStatus, Changes, Event, Origin},
     http::{Answer, ApiError, ApiResult, Change, Faults, PathId},
     id::Id,
     store::Tx,
 };
+use serde_json::json;
 
 use super::{
     MembersUpdate,
@@ -20,7 +21,9 @@ use super::{
     view,
 };
 use crate::{
-    Identity, mails, organizations,
+    Identity, mails,
+    notifications::{Notice, events::ROLE_CHANGED, notify},
+    organizations,
     refusals::WriteRefusals,
     state::{Area, after},
 };
@@ -106,7 +109,7 @@ fn write<T>(
     let origin = Origin::caller(&scope.caller, &scope.request);
     let before = found.0.role;
     rules::change(situation(tx, &found)?, wanted).map_err(|fault| Faults::one("role", fault))?;
-    let found = set_role(tx, found, wanted, &origin)?;
+    let found = set_role(tx, found, wanted, &origin, scope.caller.user)?;
     if found.0.role != before && found.1.id != scope.caller.user {
         mails::role_changed(identity, tx, &found.1, &organization, wanted)?;
     }
@@ -123,12 +126,13 @@ pub(super) fn situation(tx: &mut Tx<'_>, (row, _): &Found) -> ApiResult<Situatio
     })
 }
 
-/// Writes a role, if it is another, with its audit record.
+/// Writes a role, if it is another, with its audit record, and tells the organization.
 pub(super) fn set_role(
     tx: &mut Tx<'_>,
     (row, person): Found,
     role: Role,
     origin: &Origin,
+    by: Id<User>,
 ) -> ApiResult<Found> {
     if row.role == role {
         return Ok((row, person));
@@ -147,5 +151,15 @@ pub(super) fn set_role(
         status: AuditStatus::Success,
     };
     tx.audit(origin, Some(row.organization_id), None, &event)?;
+    let facts = json!({
+        "member": person.name(),
+        "email": person.email,
+        "user_id": person.id,
+        "role": role,
+        "former_role": row.role,
+    });
+    // The member has a letter of their own.
+    let notice = Notice::new(row.organization_id, &ROLE_CHANGED, facts).except([by, person.id]);
+    notify(tx, notice)?;
     Ok((new, person))
 }

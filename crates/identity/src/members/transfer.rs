@@ -66,10 +66,10 @@ pub(super) async fn transfer_organization_ownership(
             return Err(ApiError::forbidden());
         }
         let was_owner = heir.0.role == Role::Owner;
-        let heir = set_role(tx, heir, Role::Owner, &origin)?;
+        let heir = set_role(tx, heir, Role::Owner, &origin, scope.caller.user)?;
         rules::change(situation(tx, &former)?, wanted.previous_owner_role)
             .map_err(|fault| Faults::one("previous_owner_role", fault))?;
-        set_role(tx, former, wanted.previous_owner_role, &origin)?;
+        set_role(tx, former, wanted.previous_owner_role, &origin, scope.caller.user)?;
         if !was_owner {
             mails::role_changed(&identity, tx, &heir.1, &organization, Role::Owner)?;
         }

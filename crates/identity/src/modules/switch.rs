@@ -12,9 +12,11 @@ use kernel::{
     json::JsonText,
     store::Tx,
 };
+use serde_json::json;
 
 use super::{Module, ModulesUpdate, api::OrganizationModule, rows};
 use crate::{
+    notifications::{Notice, events::MODULE_SWITCHED, notify},
     organizations::{self, OrganizationRow},
     refusals::WriteRefusals,
     state::{Area, Place, after},
@@ -131,6 +133,11 @@ async fn switch(
             rows::save(tx, &row)?;
             let origin = Origin::caller(&scope.caller, &scope.request);
             tx.audit(&origin, Some(id), None, &event(&row, module, on, &before))?;
+            let facts = json!({ "module": module.as_str(), "switched": if on { "on" } else { "off" } });
+            notify(
+                tx,
+                Notice::new(id, &MODULE_SWITCHED, facts).except([scope.caller.user]),
+            )?;
         }
         let views = rows::views(tx.conn(), &row, &offered, &counts)?;
         let shown = views.into_iter().find(|view| view.slug == module);

@@ -4,7 +4,7 @@ use kernel::{http::Body, language::Language, time::Time};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::events::Category;
+use crate::notifications::Category;
 
 kernel::words! {
     /// How often optional mails are sent

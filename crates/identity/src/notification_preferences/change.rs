@@ -15,7 +15,9 @@ use super::{
     rows,
     rules::Wishes,
 };
-use crate::{auth::refusals::Writing, login_only, schema::users, state::Area, users::UserRow};
+use crate::{
+    auth::refusals::Writing, login_only, notifications::Events, schema::users, state::Area, users::UserRow,
+};
 
 /// [Notification Preferences] Replace notification preferences
 ///
@@ -32,7 +34,7 @@ use crate::{auth::refusals::Writing, login_only, schema::users, state::Area, use
 )]
 pub(super) async fn replace_notification_preferences(
     Authenticated { caller, request }: Authenticated,
-    State(Area { app, .. }): State<Area>,
+    State(Area { app, identity, .. }): State<Area>,
     change: Change<NotificationPreferencesUpdate>,
 ) -> ApiResult<Response> {
     login_only(&caller)?;
@@ -43,7 +45,11 @@ pub(super) async fn replace_notification_preferences(
             &app,
             &caller,
             "replace_notification_preferences",
-            move |tx, change| edit(tx, &owner, &origin, change, |_| Wishes::default()),
+            move |tx, change| {
+                edit(tx, identity.events(), &owner, &origin, change, |_| {
+                    Wishes::default()
+                })
+            },
         )
         .await
 }
@@ -63,7 +69,7 @@ pub(super) async fn replace_notification_preferences(
 )]
 pub(super) async fn update_notification_preferences(
     Authenticated { caller, request }: Authenticated,
-    State(Area { app, .. }): State<Area>,
+    State(Area { app, identity, .. }): State<Area>,
     change: Change<NotificationPreferencesUpdate>,
 ) -> ApiResult<Response> {
     login_only(&caller)?;
@@ -74,7 +80,7 @@ pub(super) async fn update_notification_preferences(
             &app,
             &caller,
             "update_notification_preferences",
-            move |tx, change| edit(tx, &owner, &origin, change, Clone::clone),
+            move |tx, change| edit(tx, identity.events(), &owner, &origin, change, Clone::clone),
         )
         .await
 }
@@ -82,6 +88,7 @@ pub(super) async fn update_notification_preferences(
 /// Makes the wanted wishes to those that `start` takes over from the present ones.
 fn edit(
     tx: &mut Tx<'_>,
+    events: &Events,
     caller: &Caller,
     origin: &Origin,
     change: &Change<NotificationPreferencesUpdate>,
@@ -92,9 +99,12 @@ fn edit(
     let (present, modified) = rows::find(tx.conn(), user.id)?;
     let version = modified.unwrap_or(user.created);
     change.check_version(version.micros())?;
-    let wanted = start(&present).with(change.body()?)?;
+    let wanted = start(&present).with(change.body()?, events)?;
     if wanted == present {
-        return Ok(Answer::ok(view(&user, &present, version), version.micros()));
+        return Ok(Answer::ok(
+            view(events, &user, &present, version),
+            version.micros(),
+        ));
     }
     rows::save(tx, user.id, &wanted, modified.is_none())?;
     let event = Event {
@@ -108,7 +118,7 @@ fn edit(
     };
     tx.audit(origin, None, None, &event)?;
     let now = tx.now();
-    Ok(Answer::ok(view(&user, &wanted, now), now.micros()))
+    Ok(Answer::ok(view(events, &user, &wanted, now), now.micros()))
 }
 
 fn changes(old: &Wishes, new: &Wishes) -> Changes {

@@ -9,13 +9,13 @@ use kernel::{
 
 use super::{
     api::{NotificationPreference, NotificationPreferences},
-    events::{self, Event},
     rows,
     rules::{Ways, Wishes},
 };
 use crate::{
     auth::refusals::Reading,
     login_only,
+    notifications::{Event, Events},
     state::Area,
     users::{self, UserRow},
 };
@@ -37,23 +37,30 @@ pub(super) async fn get_notification_preferences(
     State(Area { identity, .. }): State<Area>,
 ) -> ApiResult<Versioned<NotificationPreferences>> {
     login_only(&caller)?;
+    let shared = identity.clone();
     identity
         .store()
         .read("get_notification_preferences", move |conn| {
+            let events = shared.events();
             let user = users::find(conn, caller.user)?;
             let (wishes, modified) = rows::find(conn, caller.user)?;
             let modified = modified.unwrap_or(user.created);
             Ok::<_, ApiError>(Versioned {
                 version: modified.micros(),
-                body: view(&user, &wishes, modified),
+                body: view(events, &user, &wishes, modified),
             })
         })
         .await
 }
 
 /// All events with a user's wishes.
-pub(super) fn view(user: &UserRow, wishes: &Wishes, modified: Time) -> NotificationPreferences {
-    let preference = |event: &'static Event| {
+pub(super) fn view(
+    events: &Events,
+    user: &UserRow,
+    wishes: &Wishes,
+    modified: Time,
+) -> NotificationPreferences {
+    let preference = |event: &Event| {
         let Event {
             slug,
             category,
@@ -62,6 +69,7 @@ pub(super) fn view(user: &UserRow, wishes: &Wishes, modified: Time) -> Notificat
             is_mandatory,
             email: _,
             in_app: _,
+            news: _,
         } = *event;
         let Ways { email, in_app } = wishes.ways(event);
         NotificationPreference {
@@ -78,7 +86,7 @@ pub(super) fn view(user: &UserRow, wishes: &Wishes, modified: Time) -> Notificat
         language: user.language,
         email_enabled: wishes.email_enabled,
         digest: wishes.digest,
-        preferences: events::ALL.iter().map(preference).collect(),
+        preferences: events.all().iter().map(preference).collect(),
         modified,
     }
 }

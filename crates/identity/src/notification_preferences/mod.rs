@@ -2,7 +2,6 @@
 
 mod api;
 mod change;
-pub mod events;
 mod get;
 mod rows;
 mod rules;
@@ -10,6 +9,7 @@ mod rules;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::rows::wants_mail;
+pub(crate) use self::{rows::of_users, rules::Wishes};
 use crate::state::Area;
 
 pub(crate) fn routes() -> OpenApiRouter<Area> {

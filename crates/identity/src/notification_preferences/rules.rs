@@ -5,16 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use kernel::http::Faults;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    api::{Digest, NotificationPreferenceUpdate, NotificationPreferencesUpdate},
-    events::{self, Event},
-};
+use super::api::{Digest, NotificationPreferenceUpdate, NotificationPreferencesUpdate};
+use crate::notifications::{Event, Events};
 
 /// How a user wants to be told of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ways {
-    pub(super) email: bool,
-    pub(super) in_app: bool,
+pub(crate) struct Ways {
+    pub(crate) email: bool,
+    pub(crate) in_app: bool,
 }
 
 impl Ways {
@@ -28,10 +26,10 @@ impl Ways {
 
 /// What is kept of a user's wishes: as far as they differ from the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wishes {
-    pub(super) email_enabled: bool,
-    pub(super) digest: Digest,
-    pub(super) events: BTreeMap<String, Ways>,
+pub(crate) struct Wishes {
+    pub(crate) email_enabled: bool,
+    pub(crate) digest: Digest,
+    pub(crate) events: BTreeMap<String, Ways>,
 }
 
 impl Default for Wishes {
@@ -56,7 +54,7 @@ impl Wishes {
     }
 
     /// Whether an event is mailed to the user.
-    pub(super) fn wants_mail(&self, event: &Event) -> bool {
+    pub(crate) fn wants_mail(&self, event: &Event) -> bool {
         event.is_mandatory || (self.email_enabled && self.ways(event).email)
     }
 
@@ -64,7 +62,11 @@ impl Wishes {
     ///
     /// # Errors
     /// Every event that there is not, that comes twice, or whose mails can't be switched off.
-    pub(super) fn with(mut self, wanted: &NotificationPreferencesUpdate) -> Result<Self, Faults> {
+    pub(super) fn with(
+        mut self,
+        wanted: &NotificationPreferencesUpdate,
+        events: &Events,
+    ) -> Result<Self, Faults> {
         self.email_enabled = wanted.email_enabled.unwrap_or(self.email_enabled);
         self.digest = wanted.digest.unwrap_or(self.digest);
         let mut faults = Faults::default();
@@ -73,7 +75,7 @@ impl Wishes {
             let mut own = Faults::default();
             if !seen.insert(wish.event.as_str()) {
                 own.add("event", format!("\"{}\" comes twice.", wish.event));
-            } else if let Err((field, message)) = self.take(wish) {
+            } else if let Err((field, message)) = self.take(wish, events) {
                 own.add(field, message);
             }
             if !own.is_empty() {
@@ -88,10 +90,15 @@ impl Wishes {
         Err(outer)
     }
 
-    fn take(&mut self, wish: &NotificationPreferenceUpdate) -> Result<(), (&'static str, String)> {
+    fn take(
+        &mut self,
+        wish: &NotificationPreferenceUpdate,
+        events: &Events,
+    ) -> Result<(), (&'static str, String)> {
         let slug = &wish.event;
-        let event =
-            events::find(slug).ok_or_else(|| ("event", format!("\"{slug}\" is not a valid choice.")))?;
+        let event = events
+            .find(slug)
+            .ok_or_else(|| ("event", format!("\"{slug}\" is not a valid choice.")))?;
         if event.is_mandatory && wish.email == Some(false) {
             return Err(("email", format!("Mails about \"{slug}\" can't be switched off.")));
         }
@@ -112,6 +119,16 @@ impl Wishes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notifications::Category;
+
+    fn events() -> Events {
+        Events::new(&[&[
+            Event::optional("invoice.paid", Category::Billing, "", ""),
+            Event::optional("backup.failed", Category::Compute, "", ""),
+            Event::mandatory("invoice.overdue", Category::Billing, "", ""),
+            Event::quiet("instance.created", Category::Compute, "", ""),
+        ]])
+    }
 
     fn wish(event: &str, email: Option<bool>) -> NotificationPreferenceUpdate {
         NotificationPreferenceUpdate {
@@ -132,14 +149,17 @@ mod tests {
     #[test]
     fn only_what_differs_is_kept() {
         let changed = Wishes::default()
-            .with(&wanted(vec![
-                wish("invoice.paid", Some(false)),
-                wish("backup.failed", Some(true)),
-            ]))
+            .with(
+                &wanted(vec![
+                    wish("invoice.paid", Some(false)),
+                    wish("backup.failed", Some(true)),
+                ]),
+                &events(),
+            )
             .unwrap();
         assert_eq!(changed.events.keys().collect::<Vec<_>>(), ["invoice.paid"]);
         let back = changed
-            .with(&wanted(vec![wish("invoice.paid", Some(true))]))
+            .with(&wanted(vec![wish("invoice.paid", Some(true))]), &events())
             .unwrap();
         assert_eq!(back, Wishes::default());
     }
@@ -147,12 +167,15 @@ mod tests {
     #[test]
     fn faults_are_named_by_place_and_event() {
         let faults = Wishes::default()
-            .with(&wanted(vec![
-                wish("invoice.overdue", Some(false)),
-                wish("nonsense", None),
-                wish("invoice.paid", None),
-                wish("invoice.paid", None),
-            ]))
+            .with(
+                &wanted(vec![
+                    wish("invoice.overdue", Some(false)),
+                    wish("nonsense", None),
+                    wish("invoice.paid", None),
+                    wish("invoice.paid", None),
+                ]),
+                &events(),
+            )
             .unwrap_err()
             .to_value();
         assert_eq!(
@@ -176,7 +199,7 @@ mod tests {
             email_enabled: false,
             ..Wishes::default()
         };
-        for event in events::ALL {
+        for event in events().all() {
             assert_eq!(off.wants_mail(event), event.is_mandatory, "{}", event.slug);
             assert_eq!(Wishes::default().wants_mail(event), event.email, "{}", event.slug);
         }

@@ -18,7 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use self::{
     api::{OrganizationType, SupportPlan},
-    rows::{OrganizationRow, find, lock},
+    rows::{OrganizationRow, find, lock, lock_active},
 };
 pub use self::{
     purge::{purge, restore},

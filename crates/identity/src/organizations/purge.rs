@@ -16,6 +16,7 @@ use kernel::{
 use super::rows::{self, OrganizationRow};
 use crate::{
     credentials::CredentialKind,
+    notifications,
     schema::{
         credentials, invitations, memberships, organization_modules, organizations, project_members, projects,
     },
@@ -111,6 +112,7 @@ fn erase(tx: &mut Tx<'_>, row: OrganizationRow) -> Result<(), StoreError> {
     diesel::delete(invitations::table.filter(invitations::organization_id.eq(id))).execute(tx.conn())?;
     diesel::delete(organization_modules::table.filter(organization_modules::organization_id.eq(id)))
         .execute(tx.conn())?;
+    notifications::erase(tx, id)?;
     let keys = credentials::table
         .filter(credentials::organization_id.eq(id))
         .filter(credentials::kind.ne(CredentialKind::Session))

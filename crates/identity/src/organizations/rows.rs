@@ -88,6 +88,14 @@ pub(crate) fn lock(tx: &mut Tx<'_>, id: Id<Organization>) -> ApiResult<Organizat
     row.filter(|row| row.is_active).ok_or_else(ApiError::not_found)
 }
 
+/// The same where there is no client to be answered: nothing if it has been deleted or suspended.
+pub(crate) fn lock_active(
+    tx: &mut Tx<'_>,
+    id: Id<Organization>,
+) -> Result<Option<OrganizationRow>, StoreError> {
+    Ok(lock_any(tx, id)?.filter(|row| row.is_active))
+}
+
 /// The same, active or not: for operators.
 pub(super) fn lock_any(tx: &mut Tx<'_>, id: Id<Organization>) -> Result<Option<OrganizationRow>, StoreError> {
     let query = organizations::table

@@ -6,9 +6,9 @@
 
 mod list;
 
-use diesel::{Insertable, RunQueryDsl};
+use diesel::{ExpressionMethods, Insertable, JoinOnDsl, QueryDsl, RunQueryDsl};
 use kernel::{
-    access::{Credential, User},
+    access::{Credential, Organization, User},
     audit::{AuditStatus, Changes, Event, Origin},
     id::{Any, Id},
     json::JsonText,
@@ -19,7 +19,14 @@ use kernel::{
 };
 use serde_json::{Value, json};
 
-use crate::{Identity, device::Device, letters, schema::security_events, users::UserRow};
+use crate::{
+    Identity,
+    device::Device,
+    letters,
+    notifications::{self, Notice, events::MEMBER_MFA_CHANGED},
+    schema::{memberships, organizations, security_events},
+    users::UserRow,
+};
 
 pub(crate) use self::list::routes;
 
@@ -188,10 +195,38 @@ pub(crate) fn tell(
     diesel::insert_into(security_events::table)
         .values(&row)
         .execute(tx.conn())?;
+    match incident.event {
+        SecurityEvent::MfaEnabled => tell_organizations(tx, incident.user, "on")?,
+        SecurityEvent::MfaDisabled => tell_organizations(tx, incident.user, "off")?,
+        _ => {}
+    }
     match &incident.letter {
         Some((template, values)) => notify(tx, identity, origin, incident.user, template, values),
         None => Ok(()),
     }
+}
+
+/// Tells the organizations of a user that they have or have no second factor any more: owners see that in the list of
+/// members, too.
+fn tell_organizations(tx: &mut Tx<'_>, user: &UserRow, switched: &str) -> Result<(), StoreError> {
+    let theirs: Vec<Id<Organization>> = memberships::table
+        .inner_join(organizations::table.on(organizations::id.eq(memberships::organization_id)))
+        .filter(memberships::user_id.eq(user.id))
+        .filter(organizations::is_active.eq(true))
+        .order(organizations::id)
+        .select(organizations::id)
+        .load(tx.conn())?;
+    for organization in theirs {
+        let facts = json!({
+            "member": user.name().unwrap_or_else(|| user.email.clone()),
+            "email": user.email,
+            "user_id": user.id,
+            "switched": switched,
+        });
+        let notice = Notice::new(organization, &MEMBER_MFA_CHANGED, facts).except([user.id]);
+        notifications::notify(tx, notice)?;
+    }
+    Ok(())
 }
 
 /// Mails a notice about an account's security: `values` with `time`, `address` and `device` added.

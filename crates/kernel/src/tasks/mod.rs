@@ -27,6 +27,7 @@ use crate::{
     id::{Any, Id},
     json::JsonText,
     store::{StoreError, Tx},
+    time::Time,
 };
 
 /// Names the ids of tasks.
@@ -64,7 +65,15 @@ impl Tx<'_> {
     /// # Errors
     /// The database refused.
     pub fn enqueue(&mut self, task: &NewTask) -> Result<Id<Task>, StoreError> {
-        let id = rows::insert(self, task)?;
+        self.enqueue_at(task, self.now())
+    }
+
+    /// The same, for a task that must not run before `run_at`.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub fn enqueue_at(&mut self, task: &NewTask, run_at: Time) -> Result<Id<Task>, StoreError> {
+        let id = rows::insert(self, task, run_at)?;
         crate::crash::point("task.enqueued");
         self.ring();
         Ok(id)

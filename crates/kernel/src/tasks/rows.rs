@@ -73,7 +73,7 @@ pub struct TaskRow {
     pub completed_at: Option<Time>,
 }
 
-pub(super) fn insert(tx: &mut Tx<'_>, task: &NewTask) -> Result<Id<Task>, StoreError> {
+pub(super) fn insert(tx: &mut Tx<'_>, task: &NewTask, run_at: Time) -> Result<Id<Task>, StoreError> {
     let now = tx.now();
     // The resource is locked by who changes it, but this transaction's time was taken before it had the lock: the
     // order of the resource's tasks is the order in which their changes are committed.
@@ -103,7 +103,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, task: &NewTask) -> Result<Id<Task>, StoreE
         error_detail: None,
         retry_count: 0,
         max_retries: task.max_retries,
-        run_at: now,
+        run_at,
         lease_owner: None,
         lease_until: None,
         created_by: task.created_by,

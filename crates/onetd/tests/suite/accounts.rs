@@ -424,11 +424,11 @@ on_both! {
         // A login takes it back.
         server.clock.advance(Duration::from_hours(24 * 29));
         let back = log_in(&server, NEW, PASSWORD).await.expect(200).body;
-        identity::housekeeping(&server.onet().identity).await.unwrap();
+        identity::housekeeping(&server.app, &server.onet().identity).await.unwrap();
         let back = server.client(back["access"].as_str().unwrap());
         back.post("/v1/auth/profile/delete", &json!({})).await.expect(204);
         server.clock.advance(Duration::from_hours(24 * 31));
-        identity::housekeeping(&server.onet().identity).await.unwrap();
+        identity::housekeeping(&server.app, &server.onet().identity).await.unwrap();
         log_in(&server, NEW, PASSWORD).await.expect(401);
         assert!(server.mails().await.len() >= 4, "asked, kept, asked, gone");
         // The address is free again.

@@ -247,7 +247,7 @@ on_both! {
         look(&server).await;
         let rows = server.app.store().read("test", |conn| {
             use compute::schema::metric_points as points;
-            use diesel::{QueryDsl, RunQueryDsl, ExpressionMethods};
+            use diesel::{QueryDsl, RunQueryDsl};
             let found: Vec<(i64, i64)> = points::table.group_by(points::step).order(points::step)
                 .select((points::step, diesel::dsl::count_star())).load(conn)?;
             Ok::<_, kernel::http::ApiError>(found)

@@ -1,6 +1,6 @@
 //! What a user wants to be told.
 
-use identity::notification_preferences::{events, wants_mail};
+use identity::notification_preferences::wants_mail;
 use kernel::store::StoreError;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ fn of<'a>(body: &'a Value, event: &str) -> &'a Value {
 
 async fn is_mailed(server: &Server, event: &'static str) -> bool {
     let email = server.facts.owner.email.clone();
+    let events = onetd::server::Onet::events();
     let asked = server.app.store().read("test", move |conn| {
         use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
         use identity::schema::users;
@@ -24,7 +25,7 @@ async fn is_mailed(server: &Server, event: &'static str) -> bool {
             .filter(users::email.eq(email))
             .select(users::id)
             .first(conn)?;
-        wants_mail(conn, user, event)
+        wants_mail(conn, &events, user, event)
     });
     asked
         .await
@@ -36,7 +37,7 @@ on_both! {
     async fn wishes_are_kept_and_heeded(server: Server) {
         let login = server.owner_login().await;
         let before = login.get(PREFERENCES).await.expect(200);
-        assert_eq!(before.body["preferences"].as_array().unwrap().len(), events::ALL.len());
+        assert_eq!(before.body["preferences"].as_array().unwrap().len(), onetd::server::Onet::events().all().len());
         assert_eq!((&before.body["email_enabled"], &before.body["digest"]), (&json!(true), &json!("immediate")));
         assert_eq!(of(&before.body, "product_news.updates")["email"], false, "nobody is advertised to unasked");
         assert!(is_mailed(&server, "invoice.paid").await && !is_mailed(&server, "product_news.updates").await);

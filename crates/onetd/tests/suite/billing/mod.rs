@@ -8,6 +8,7 @@ mod pdf;
 mod rules;
 mod simulation;
 mod stripe;
+mod told;
 
 use std::{sync::Arc, time::Duration};
 

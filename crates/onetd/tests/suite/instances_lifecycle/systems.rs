@@ -384,7 +384,7 @@ on_both! {
             ("reinstall", json!({"image_id": life.site.image})),
             ("rescue", json!({})),
             ("rebuild-network", json!({})),
-            ("resize", json!({"size_id": super::size(&server, "vps-m").await})),
+            ("resize", json!({"size_id": crate::instances_lifecycle::size(&server, "vps-m").await})),
             ("renew", json!({})),
             ("vpc/detach", json!({})),
         ] {
