@@ -659,8 +659,8 @@ async fn a_disk_is_copied_whole() {
     let qemu = Qemu::open(QemuSettings::new(&data)).await.unwrap();
     let options = ImportOptions::default();
     let source = Source::File(folder.path().join("good.qcow2"));
-    let base = qemu.import_image(source, &options, &Progress::default());
-    let base = base.await.unwrap();
+    let progress = Progress::default();
+    let base = qemu.import_image(source, &options, &progress).await.unwrap();
     let vm = VmId(kernel::id::AnyId::new().uuid());
     let disk = RootDisk {
         image: base.id.clone(),
