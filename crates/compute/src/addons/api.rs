@@ -1,5 +1,8 @@
 //! Add-ons of an instance as the API shows them and takes them.
-#![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
+#![allow(
+    missing_docs,
+    reason = "the fields are the published API's; comments repeat its words where it has some"
+)]
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -88,12 +91,18 @@ impl InstanceAddon {
             addon: Arc::clone(&offer.addon),
             status,
             billing_cycle: live.map(|row| row.billing_cycle),
-            price: live.map(|row: &InstanceAddonRow| -> Amount { row.price }).map(Amount::fixed),
+            price: live
+                .map(|row: &InstanceAddonRow| -> Amount { row.price })
+                .map(Amount::fixed),
             next_billing_date: service
                 .filter(|_| status == InstanceAddonStatus::Active)
                 .and_then(|service| service.next_billing_date),
             activated_at: live.and_then(|row| row.activated_at),
-            pricing_options: offer.pricing_options.iter().map(InstanceSizeAddonPricing::clone).collect(),
+            pricing_options: offer
+                .pricing_options
+                .iter()
+                .map(InstanceSizeAddonPricing::clone)
+                .collect(),
         }
     }
 }
