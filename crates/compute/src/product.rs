@@ -41,7 +41,9 @@ pub(crate) struct Instances {
 impl Instances {
     /// On this billing, which is told when what belongs to an instance ends with it.
     pub(crate) fn new(billing: &Billing) -> Self {
-        Self { billing: billing.clone() }
+        Self {
+            billing: billing.clone(),
+        }
     }
 }
 
@@ -51,7 +53,9 @@ impl Product for Instances {
     }
 
     fn paid(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        let Some(mut row) = lock(tx, service)? else {
+            return Ok(());
+        };
         if row.status != InstanceStatus::Pending {
             return Ok(());
         }
@@ -61,7 +65,9 @@ impl Product for Instances {
     }
 
     fn suspend(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        let Some(mut row) = lock(tx, service)? else {
+            return Ok(());
+        };
         if row.status != InstanceStatus::Active {
             return Ok(());
         }
@@ -72,7 +78,9 @@ impl Product for Instances {
     }
 
     fn unsuspend(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        let Some(mut row) = lock(tx, service)? else {
+            return Ok(());
+        };
         if row.status != InstanceStatus::Suspended {
             return Ok(());
         }
@@ -98,7 +106,9 @@ impl Product for Instances {
     }
 
     fn changed(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        let Some(mut row) = lock(tx, service)? else {
+            return Ok(());
+        };
         let before = copies(&row);
         row.next_billing_date = service.next_billing_date;
         row.billing_end_date = service.billing_end_date();
@@ -122,12 +132,14 @@ impl Instances {
         let id: Id<InstanceKind> = service.resource_id.cast();
         for addon in addons::rows::live(tx.conn(), id)? {
             let organization = addon.organization_id;
-            if let Some(own) = services::of_resource(tx.conn(), organization, addons::KIND, addon.id.cast())? {
+            if let Some(own) = services::of_resource(tx.conn(), organization, addons::KIND, addon.id.cast())?
+            {
                 services::cancel_now(tx, &self.billing, own.id, ("The instance has ended", false), None)?;
             }
         }
         if let Some(order) = resize::waiting(tx.conn(), id)?
-            && let Some(own) = services::of_resource(tx.conn(), service.organization_id, resize::KIND, order.cast())?
+            && let Some(own) =
+                services::of_resource(tx.conn(), service.organization_id, resize::KIND, order.cast())?
         {
             services::cancel_now(tx, &self.billing, own.id, ("The instance has ended", false), None)?;
         }
@@ -200,7 +212,9 @@ fn end(
     status: InstanceStatus,
     action: &'static str,
 ) -> Result<(), StoreError> {
-    let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+    let Some(mut row) = lock(tx, service)? else {
+        return Ok(());
+    };
     if matches!(row.status, InstanceStatus::Terminated | InstanceStatus::Cancelled) {
         return Ok(());
     }

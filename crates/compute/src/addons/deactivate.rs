@@ -55,7 +55,9 @@ pub(crate) async fn deactivate_instance_addon(
 ) -> ApiResult<Response> {
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let (app, caller) = (compute.app.clone(), scope.caller.clone());
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceAddonDeactivate>| -> ApiResult<Answer<InstanceAddon>> {
+    let work = move |tx: &mut Tx<'_>,
+                     change: &http::Change<InstanceAddonDeactivate>|
+          -> ApiResult<Answer<InstanceAddon>> {
         let billing = &compute.billing;
         // Whoever moves money locks the account before the instance.
         billing::lock_account(tx, billing, scope.organization)?;
@@ -64,7 +66,10 @@ pub(crate) async fn deactivate_instance_addon(
         let body = change.body()?;
         let size = catalogue.size(action.row.size_id).cloned();
         let size = size.ok_or_else(|| ApiError::unavailable("The catalogue is being refreshed."))?;
-        let offer = size.available_addons.iter().find(|offer| offer.addon.id == body.addon_id);
+        let offer = size
+            .available_addons
+            .iter()
+            .find(|offer| offer.addon.id == body.addon_id);
         let Some(offer) = offer else {
             let text = format!("The size does not offer the add-on \"{}\".", body.addon_id);
             return Err(Faults::one("addon_id", text).into());
@@ -80,14 +85,22 @@ pub(crate) async fn deactivate_instance_addon(
                 "The add-on is not active."
             }));
         };
-        if !matches!(action.row.status, InstanceStatus::Active | InstanceStatus::Suspended) {
+        if !matches!(
+            action.row.status,
+            InstanceStatus::Active | InstanceStatus::Suspended
+        ) {
             // Ordered together with the instance: both come to nothing together.
-            let text = format!("The instance is {}; it must be active for this.", action.row.status.as_str());
+            let text = format!(
+                "The instance is {}; it must be active for this.",
+                action.row.status.as_str()
+            );
             return Err(ApiError::conflict(text));
         }
         let ends_at_once = body.immediate || row.status == AddonState::Pending;
         if row.status == AddonState::Cancelling && !ends_at_once {
-            return Err(ApiError::conflict("The add-on ends already when its paid time is over."));
+            return Err(ApiError::conflict(
+                "The add-on ends already when its paid time is over.",
+            ));
         }
         let service = services::of_resource(tx.conn(), scope.organization, KIND, row.id.cast())?;
         let service = service.ok_or_else(|| ApiError::internal("an add-on that is not billed"))?;

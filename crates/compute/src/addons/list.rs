@@ -77,5 +77,8 @@ pub(super) fn services_of(
 ) -> Result<HashMap<AnyId, ServiceRow>, StoreError> {
     let ids: Vec<AnyId> = live.iter().map(|row| row.id.cast()).collect();
     let found = services::of_resources(conn, organization, KIND, &ids)?;
-    Ok(found.into_iter().map(|service| (service.resource_id, service)).collect())
+    Ok(found
+        .into_iter()
+        .map(|service| (service.resource_id, service))
+        .collect())
 }

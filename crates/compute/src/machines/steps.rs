@@ -119,7 +119,11 @@ impl Step for MachineStep {
     fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
             let Some(facts) = read(work).await? else {
-                return if self.act == Act::Destroy { Ok(()) } else { Err(gone()) };
+                return if self.act == Act::Destroy {
+                    Ok(())
+                } else {
+                    Err(gone())
+                };
             };
             if self.act == Act::Reinstall && is_replaced(work) {
                 // Done at an earlier try of the same task, and the new system may have been used since.
@@ -135,14 +139,18 @@ impl Step for MachineStep {
 
     fn undo<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
-            let Some(facts) = read(work).await? else { return Ok(()) };
+            let Some(facts) = read(work).await? else {
+                return Ok(());
+            };
             let driver = self.hosts.driver(facts.machine.host_id)?;
             let vm = plan::vm_of(facts.instance.id);
             match self.act {
                 Act::PrepareDisk => driver.destroy(vm).await.map_err(failed),
                 Act::StartIfWanted => switch_off(driver.as_ref(), vm).await.map_err(failed),
                 Act::SwitchOff => start_again(work, driver.as_ref(), &facts).await,
-                Act::Define | Act::SetSeed | Act::ChooseBoot | Act::Resize => self.put_back(work, &facts).await,
+                Act::Define | Act::SetSeed | Act::ChooseBoot | Act::Resize => {
+                    self.put_back(work, &facts).await
+                }
                 _ => Ok(()),
             }
         })
@@ -189,12 +197,17 @@ async fn read_before(work: &Work) -> Result<Option<Facts>, StepError> {
     let found = work
         .app
         .store()
-        .read("machine_facts_before", move |conn: &mut Conn| facts::find_before(conn, id, task));
+        .read("machine_facts_before", move |conn: &mut Conn| {
+            facts::find_before(conn, id, task)
+        });
     found.await.map_err(|error: StoreError| error.into())
 }
 
 fn gone() -> StepError {
-    StepError::fatal("The instance does not exist any more.", "the machine's row is gone")
+    StepError::fatal(
+        "The instance does not exist any more.",
+        "the machine's row is gone",
+    )
 }
 
 impl MachineStep {
@@ -249,7 +262,9 @@ impl MachineStep {
         if is_replaced(work) {
             return Ok(());
         }
-        let Some(before) = read_before(work).await? else { return Ok(()) };
+        let Some(before) = read_before(work).await? else {
+            return Ok(());
+        };
         if self.act != Act::Resize {
             return self.carry_out(work, &before).await;
         }
@@ -258,7 +273,10 @@ impl MachineStep {
         let old = plan::size(&before);
         match driver.resize(vm, old).await {
             Err(error) if !error.is_passing() => {
-                let kept = hypervisor::Size { disk_bytes: plan::size(after).disk_bytes, ..old };
+                let kept = hypervisor::Size {
+                    disk_bytes: plan::size(after).disk_bytes,
+                    ..old
+                };
                 driver.resize(vm, kept).await.map_err(failed)?;
                 work.notes.insert(DISK_KEPT.to_owned(), true.into());
                 Ok(())

@@ -11,6 +11,7 @@ mod product;
 mod rows;
 mod rules;
 
+pub use self::product::Resizes;
 pub(crate) use self::{
     api::InstanceOrderedAction,
     options::{__path_list_instance_resize_options, list_instance_resize_options},
@@ -19,4 +20,3 @@ pub(crate) use self::{
     rows::waiting,
     rules::price_of,
 };
-pub use self::product::Resizes;

@@ -54,10 +54,17 @@ async fn other_image(server: &Server, life: &Life) -> String {
 
 /// An image that has no file.
 async fn image_without_file(server: &Server, not: &[&str]) -> String {
-    let images = server.owner().get(&server.project("/compute/images?page_size=100")).await.expect(200).body;
+    let images = server
+        .owner()
+        .get(&server.project("/compute/images?page_size=100"))
+        .await
+        .expect(200)
+        .body;
     let all = images["results"].as_array().unwrap();
     let found = all.iter().find(|image| {
-        !not.contains(&image["id"].as_str().unwrap()) && image["is_active"] == true && image["requires_license_addon"] == false
+        !not.contains(&image["id"].as_str().unwrap())
+            && image["is_active"] == true
+            && image["requires_license_addon"] == false
     });
     found.unwrap()["id"].as_str().unwrap().to_owned()
 }
