@@ -13,7 +13,6 @@ mod rules;
 
 pub use self::product::Resizes;
 pub(crate) use self::{
-    api::InstanceOrderedAction,
     options::{__path_list_instance_resize_options, list_instance_resize_options},
     order::{__path_resize_instance, resize_instance},
     product::{KIND, done, failed},
