@@ -7,13 +7,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use billing::services::ServiceRow;
-use kernel::{
-    http::Body,
-    id::AnyId,
-    money::{Amount, Fixed},
-    time::Time,
-    words,
-};
+use kernel::{http::Body, id::AnyId, money::Fixed, time::Time, words};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -91,9 +85,7 @@ impl InstanceAddon {
             addon: Arc::clone(&offer.addon),
             status,
             billing_cycle: live.map(|row| row.billing_cycle),
-            price: live
-                .map(|row: &InstanceAddonRow| -> Amount { row.price })
-                .map(Amount::fixed),
+            price: live.map(|row| row.price.fixed()),
             next_billing_date: service
                 .filter(|_| status == InstanceAddonStatus::Active)
                 .and_then(|service| service.next_billing_date),

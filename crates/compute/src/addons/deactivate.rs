@@ -6,6 +6,7 @@ use kernel::{
     access::{Permission, ProjectScope},
     audit::Changes,
     http::{self, Answer, ApiError, ApiResult, Faults, PathId},
+    id::Id,
     store::Tx,
 };
 
@@ -13,10 +14,11 @@ use super::{
     KIND,
     api::{InstanceAddon, InstanceAddonDeactivate},
     list::services_of,
-    rows::{self, AddonState},
+    rows::{self, AddonState, InstanceAddonRow},
 };
 use crate::{
     Compute,
+    catalogue::api::AddonId,
     instances::{
         InstancesOrder,
         actions::{self, Action},
@@ -74,11 +76,7 @@ pub(crate) async fn deactivate_instance_addon(
             let text = format!("The size does not offer the add-on \"{}\".", body.addon_id);
             return Err(Faults::one("addon_id", text).into());
         };
-        let find = |tx: &mut Tx<'_>| -> ApiResult<_> {
-            let live = rows::live(tx.conn(), id)?;
-            Ok(live.into_iter().find(|row| row.addon_id == offer.addon.id))
-        };
-        let Some(row) = find(tx)? else {
+        let Some(row) = live(tx, id, body.addon_id)? else {
             return Err(ApiError::conflict(if offer.is_included {
                 "The add-on is part of the instance's size: it can't be ended."
             } else {
@@ -115,9 +113,15 @@ pub(crate) async fn deactivate_instance_addon(
         } else {
             services::cancel_at_end(tx, billing, service.id, &body.reason, user)?;
         }
-        let after = find(tx)?;
+        let after = live(tx, id, body.addon_id)?;
         let services = services_of(tx.conn(), scope.organization, after.as_slice())?;
         Ok(Answer::plain(InstanceAddon::of(offer, after.as_ref(), &services)))
     };
     change.run(&app, &caller, "deactivate_instance_addon", work).await
+}
+
+/// What was ordered of an add-on for an instance and is not over.
+fn live(tx: &mut Tx<'_>, instance: Id<InstanceKind>, addon: AddonId) -> ApiResult<Option<InstanceAddonRow>> {
+    let live = rows::live(tx.conn(), instance)?;
+    Ok(live.into_iter().find(|row| row.addon_id == addon))
 }

@@ -22,8 +22,6 @@ use crate::{
     instances::{InstancesRead, api::InstanceKind, rows as instances},
 };
 
-type InstanceAddons = Vec<InstanceAddon>;
-
 /// [Instances] List addons of a compute instance
 ///
 /// Every addon its size offers, with its state on this instance.
@@ -36,7 +34,7 @@ type InstanceAddons = Vec<InstanceAddon>;
         ("project_id" = String, Path, description = "Project that contains the resource."),
     ),
     responses(
-        (status = 200, description = "Plain array, not paginated", body = InstanceAddons),
+        (status = 200, description = "Plain array, not paginated", body = Vec<InstanceAddon>),
         kernel::http::Refusals,
     ),
     security(("BearerAuth" = [])),

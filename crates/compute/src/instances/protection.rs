@@ -34,7 +34,7 @@ use crate::{Compute, machines::rows as machines};
     ),
     security(("BearerAuth" = [])),
     extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
-        ("x-scope" = json!(InstancesRead::SCOPE)), ("x-addition" = json!(true)),),
+        ("x-scope" = json!(InstancesRead::SCOPE)), ("x-addition" = json!(true))),
 )]
 pub(crate) async fn get_instance_protection(
     scope: ProjectScope<InstancesRead>,
@@ -78,7 +78,7 @@ pub(crate) async fn get_instance_protection(
     ),
     security(("BearerAuth" = [])),
     extensions(("x-permission" = json!(InstancesDelete::NAME)), ("x-minimum-role" = json!(InstancesDelete::ROLE.as_str())),
-        ("x-scope" = json!(InstancesDelete::SCOPE)), ("x-addition" = json!(true)),),
+        ("x-scope" = json!(InstancesDelete::SCOPE)), ("x-addition" = json!(true))),
 )]
 pub(crate) async fn change_instance_protection(
     scope: ProjectScope<InstancesDelete>,

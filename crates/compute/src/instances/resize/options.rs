@@ -19,8 +19,6 @@ use crate::{
     product,
 };
 
-type Options = Vec<InstanceResizeOption>;
-
 /// [Instances] List resize options of a compute instance
 ///
 /// Sizes this instance can move to, each with the price difference and what is due now (pro rata to the end of the paid
@@ -33,7 +31,7 @@ type Options = Vec<InstanceResizeOption>;
         ("organization_id" = String, Path, description = "Organization that owns the resource."),
         ("project_id" = String, Path, description = "Project that contains the resource."),
     ),
-    responses((status = 200, description = "Plain array, not paginated", body = Options), kernel::http::Refusals),
+    responses((status = 200, description = "Plain array, not paginated", body = Vec<InstanceResizeOption>), kernel::http::Refusals),
     security(("BearerAuth" = [])),
     extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
         ("x-scope" = json!(InstancesRead::SCOPE))),

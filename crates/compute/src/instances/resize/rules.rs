@@ -158,6 +158,13 @@ fn prices(
     wanted: Option<PriceCycle>,
     faults: &mut Faults,
 ) -> Option<Prices> {
+    let Some(cycle) = present.cycle else {
+        faults.add(
+            "billing_cycle",
+            "The instance is billed by no cycle that sizes have prices for: an operator must change its size.",
+        );
+        return None;
+    };
     let mut price = |cycle: PriceCycle| {
         let found = price_of(size, cycle);
         let text = format!(
@@ -166,13 +173,6 @@ fn prices(
         );
         faults.check("billing_cycle", found.is_some(), text);
         found
-    };
-    let Some(cycle) = present.cycle else {
-        faults.add(
-            "billing_cycle",
-            "The instance is billed by no cycle that sizes have prices for: an operator must change its size.",
-        );
-        return None;
     };
     let (now, cap) = price(cycle)?;
     let coming = wanted.or(present.coming).unwrap_or(cycle);
