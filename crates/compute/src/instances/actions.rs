@@ -133,17 +133,6 @@ impl<'a, P: Permission> Action<'a, P> {
         )
     }
 
-    /// Refuses while something else of the instance waits or runs.
-    ///
-    /// # Errors
-    /// 409.
-    pub(crate) fn must_be_idle(&self, tx: &mut Tx<'_>) -> ApiResult<()> {
-        if tasks::has_unfinished(tx.conn(), self.scope.project, self.row.id)? {
-            return Err(ApiError::conflict("Another task of the instance has not ended."));
-        }
-        Ok(())
-    }
-
     /// Enqueues the action's task, and answers it.
     ///
     /// # Errors

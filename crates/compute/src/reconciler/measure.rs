@@ -189,7 +189,6 @@ mod tests {
         Watched {
             owner: Owner {
                 id: Id::new(),
-                organization_id: Id::new(),
                 project_id: Id::new(),
                 status: InstanceStatus::Active,
                 bandwidth_used_gb: Amount::ZERO,

@@ -7,7 +7,7 @@ use diesel::{
     RunQueryDsl, Selectable, SelectableHelper,
 };
 use kernel::{
-    access::{Organization, Project},
+    access::Project,
     id::{Any, Id},
     money::Amount,
     schema::tasks,
@@ -36,7 +36,6 @@ use crate::{
 #[diesel(table_name = instances)]
 pub(super) struct Owner {
     pub(super) id: Id<InstanceKind>,
-    pub(super) organization_id: Id<Organization>,
     pub(super) project_id: Id<Project>,
     pub(super) status: InstanceStatus,
     pub(super) bandwidth_used_gb: Amount,

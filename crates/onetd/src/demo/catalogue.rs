@@ -16,6 +16,7 @@ use compute::{
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use kernel::{
+    audit::Origin,
     http::{ApiError, ApiResult},
     store::Tx,
 };

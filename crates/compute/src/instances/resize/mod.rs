@@ -11,7 +11,7 @@ mod product;
 mod rows;
 mod rules;
 
-pub use self::product::Resizes;
+pub(crate) use self::product::Resizes;
 pub(crate) use self::{
     options::{__path_list_instance_resize_options, list_instance_resize_options},
     order::{__path_resize_instance, resize_instance},

@@ -32,13 +32,13 @@ pub(crate) const KIND: &str = "instance_resize";
 
 /// Sells changes of size.
 #[derive(Clone, Debug)]
-pub struct Resizes {
+pub(crate) struct Resizes {
     billing: Billing,
 }
 
 impl Resizes {
     /// On this billing, which is told when one can't be had any more.
-    pub fn new(billing: &Billing) -> Self {
+    pub(crate) fn new(billing: &Billing) -> Self {
         Self {
             billing: billing.clone(),
         }
