@@ -10,9 +10,9 @@ use crate::notifications::{Event, Events};
 
 /// How a user wants to be told of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ways {
-    pub(super) email: bool,
-    pub(super) in_app: bool,
+pub(crate) struct Ways {
+    pub(crate) email: bool,
+    pub(crate) in_app: bool,
 }
 
 impl Ways {
@@ -28,8 +28,8 @@ impl Ways {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wishes {
     pub(crate) email_enabled: bool,
-    pub(super) digest: Digest,
-    pub(super) events: BTreeMap<String, Ways>,
+    pub(crate) digest: Digest,
+    pub(crate) events: BTreeMap<String, Ways>,
 }
 
 impl Default for Wishes {

@@ -15,9 +15,9 @@ pub(in crate::notifications) struct Settings {
     /// Addresses besides the owners.
     pub(in crate::notifications) recipients: Vec<String>,
     /// The words of switches that are off, in the order of their declaration.
-    pub(super) switched_off: Vec<String>,
+    pub(in crate::notifications) switched_off: Vec<String>,
     /// Below which the owners are warned.
-    pub(super) low_balance_threshold: Option<Amount>,
+    pub(in crate::notifications) low_balance_threshold: Option<Amount>,
 }
 
 impl Default for Settings {

@@ -2,9 +2,9 @@
 
 use billing::{operators, services::Cycle};
 use serde_json::json;
-use testkit::{Server, on_both};
+use testkit::on_both;
 
-use super::{Shop, TURN};
+use super::{Shop, TURN, amount};
 use crate::{
     people::organization,
     webhook_receiver::{Receiver, allow},
@@ -49,7 +49,7 @@ on_both! {
         let settings = organization(&server, "/notification-settings");
         owner.patch(&settings, &json!({"low_balance_threshold": "20"})).await.expect(200);
         let lower = async |text: &str| {
-            let (id, less) = (shop.organization, super::amount(text));
+            let (id, less) = (shop.organization, amount(text));
             shop.write(&server, move |tx, billing| operators::add_credit(tx, billing, id, -less, "a test")).await.unwrap();
         };
         shop.credit(&server, "50").await;
