@@ -15,6 +15,8 @@ use crate::screen::Screen;
 pub(crate) enum Need {
     /// Building the product.
     Build,
+    /// Building it, and running machines of the demo's image.
+    Machines,
     /// Building it, and checking or measuring it against its surroundings.
     Test,
 }
@@ -91,15 +93,21 @@ const PACKAGES: &[Package] = &[
         present: || run::installed("zbarimg"),
     },
     Package {
+        name: "poppler-utils",
+        purpose: "a reader of PDF files",
+        need: Need::Test,
+        present: || run::installed("pdftotext"),
+    },
+    Package {
         name: QEMU,
         purpose: "virtual machines",
-        need: Need::Test,
+        need: Need::Machines,
         present: || run::installed("qemu-system-x86_64"),
     },
     Package {
         name: "qemu-utils",
         purpose: "disks of virtual machines, out of images",
-        need: Need::Test,
+        need: Need::Machines,
         present: || run::installed("qemu-img"),
     },
     Package {
@@ -117,19 +125,19 @@ const PACKAGES: &[Package] = &[
     Package {
         name: "syslinux",
         purpose: "the boot loader of the demo image",
-        need: Need::Test,
+        need: Need::Machines,
         present: || run::installed("syslinux"),
     },
     Package {
         name: "syslinux-common",
         purpose: "the boot sector of the demo image",
-        need: Need::Test,
+        need: Need::Machines,
         present: || Path::new("/usr/lib/syslinux/mbr/mbr.bin").exists(),
     },
     Package {
         name: "mtools",
         purpose: "with it syslinux writes into an image without mounting it",
-        need: Need::Test,
+        need: Need::Machines,
         present: || run::installed("mcopy"),
     },
 ];
@@ -242,6 +250,7 @@ mod tests {
             names(Need::Build),
             ["build-essential", "pkg-config", "libssl-dev"]
         );
+        assert_eq!(names(Need::Machines).len(), 8);
         assert_eq!(names(Need::Test).len(), PACKAGES.len());
     }
 

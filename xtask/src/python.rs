@@ -19,6 +19,8 @@ const REQUIREMENTS: &[&str] = &[
     "trustme==1.*",
     // An OpenID Connect provider that others have written: logins by identity providers go through it.
     "oidc-provider-mock==0.3.*",
+    // A stateful stand-in for Stripe's API that others have written: charges of cards go through it.
+    "localstripe==1.15.*",
 ];
 
 /// The directory with the tools' programs; installs them the first time, and again when [`REQUIREMENTS`] change.

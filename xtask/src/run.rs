@@ -68,7 +68,12 @@ pub(crate) fn installed(program: &str) -> bool {
 
 /// Sends a signal by its name. The shell's builtin is used because minimal systems lack the program `kill`.
 pub(crate) fn signal(child: &Child, name: &str) {
-    let pid = child.id().to_string();
+    signal_process(child.id(), name);
+}
+
+/// The same to a process that is not our child: a virtual machine.
+pub(crate) fn signal_process(pid: u32, name: &str) {
+    let pid = pid.to_string();
     // It can only fail when the process is gone, which the caller finds out by waiting for it.
     let _ = Command::new("sh")
         .args(["-c", r#"kill -s "$1" "$2" 2>/dev/null"#, "sh", name, &pid])

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Timelike, Utc};
 use kernel::time::Time;
 use serde::{Serialize, Serializer};
 use utoipa::{
@@ -77,6 +77,21 @@ pub fn year_of(time: Time) -> i32 {
     chrono(time).year()
 }
 
+/// Year; month, day, hour, minute and second of `time`, in UTC.
+pub fn clock_of(time: Time) -> (u16, [u8; 5]) {
+    let date = chrono(time);
+    let parts = [
+        date.month(),
+        date.day(),
+        date.hour(),
+        date.minute(),
+        date.second(),
+    ];
+    // None of them is above 59.
+    let parts = parts.map(|part| u8::try_from(part).unwrap_or(u8::MAX));
+    (u16::try_from(date.year()).unwrap_or_default(), parts)
+}
+
 fn midnight(date: NaiveDate) -> Time {
     Time::from_micros(date.and_time(NaiveTime::MIN).and_utc().timestamp_micros())
 }
@@ -97,6 +112,11 @@ impl Day {
             .ok()
             .filter(|_| text.len() == 10)
             .map(Self)
+    }
+
+    /// Year, month and day of the month, the latter two from 1.
+    pub fn parts(self) -> (i32, u32, u32) {
+        (self.0.year(), self.0.month(), self.0.day())
     }
 
     /// Its first moment.

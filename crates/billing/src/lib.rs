@@ -105,7 +105,15 @@ impl Billing {
 
     /// The kinds of tasks that the area enqueues.
     pub fn kinds(&self) -> Vec<Arc<dyn kernel::tasks::Kind>> {
-        vec![Arc::new(payments::ChargePayment::new(self))]
+        vec![
+            Arc::new(payments::ChargePayment::new(self)),
+            Arc::new(payments::ForgetMethod::new(self)),
+        ]
+    }
+
+    /// Where payment providers report: not among the API's operations.
+    pub fn hooks(&self) -> axum::Router {
+        payments::stripe::webhook::routes(self)
     }
 
     pub(crate) fn app(&self) -> &App {
@@ -132,6 +140,19 @@ impl Billing {
     pub(crate) fn first_driver(&self) -> Option<&Arc<dyn PaymentDriver>> {
         self.0.drivers.first()
     }
+}
+
+/// Locks an organization's account in a transaction that will move its money and change resources of its own: the
+/// account comes first, everywhere, so that no two transactions wait for each other.
+///
+/// # Errors
+/// The database refused.
+pub fn lock_account(
+    tx: &mut kernel::store::Tx<'_>,
+    billing: &Billing,
+    organization: kernel::id::Id<kernel::access::Organization>,
+) -> Result<(), StoreError> {
+    accounts::lock_account(tx, organization, &billing.settings().currency).map(drop)
 }
 
 /// A fault of ours: something that should never be is in the database, or was asked of billing. Nothing of the

@@ -77,6 +77,7 @@ pub fn add_credit(
     };
     ledger::post(tx, &account, event)?;
     let after = ledger::credit(tx.conn(), organization)?;
+    invoices::use_new_credit(tx, billing, &account)?;
     let mut changes = Changes::default();
     changes.note(
         "credit_balance",

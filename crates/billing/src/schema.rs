@@ -280,6 +280,7 @@ diesel::table! {
         created_by -> Nullable<Uuid>,
         created -> Moment,
         modified -> Moment,
+        wake_at -> Nullable<Moment>,
     }
 }
 

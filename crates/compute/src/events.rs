@@ -16,46 +16,54 @@ pub(crate) const INSTANCE_FAILED: Event = Event::optional(
     "La tâche {task} de l’instance {instance} de {organization} a échoué : {reason}",
 );
 
-/// The events of the area. Those but the first are told by what is still to come: operations that make, suspend and
-/// terminate instances, and backups.
+/// An instance runs that was ordered.
+pub(crate) const INSTANCE_CREATED: Event = Event::quiet(
+    "instance.created",
+    Category::Compute,
+    "Instance created",
+    "A new instance is ready.",
+)
+.told(
+    Some(Switch::Instances),
+    "Instance créée",
+    "The instance {instance} of {organization} is ready.",
+    "L’instance {instance} de {organization} est prête.",
+);
+
+/// An invoice was not paid in time.
+pub(crate) const INSTANCE_SUSPENDED: Event = Event::mandatory(
+    "instance.suspended",
+    Category::Compute,
+    "Instance suspended",
+    "An instance was suspended.",
+)
+.told(
+    Some(Switch::Instances),
+    "Instance suspendue",
+    "The instance {instance} of {organization} is suspended.",
+    "L’instance {instance} de {organization} est suspendue.",
+);
+
+/// Its time is over, or its order has come to nothing.
+pub(crate) const INSTANCE_TERMINATED: Event = Event::mandatory(
+    "instance.terminated",
+    Category::Compute,
+    "Instance terminated",
+    "An instance was terminated with its data.",
+)
+.told(
+    Some(Switch::Instances),
+    "Instance supprimée",
+    "The instance {instance} of {organization} was terminated with its data.",
+    "L’instance {instance} de {organization} a été supprimée avec ses données.",
+);
+
+/// The events of the area. The last one is told by what is still to come: backups.
 pub const EVENTS: &[Event] = &[
     INSTANCE_FAILED,
-    Event::quiet(
-        "instance.created",
-        Category::Compute,
-        "Instance created",
-        "A new instance is ready.",
-    )
-    .told(
-        Some(Switch::Instances),
-        "Instance créée",
-        "The instance {instance} of {organization} is ready.",
-        "L’instance {instance} de {organization} est prête.",
-    ),
-    Event::mandatory(
-        "instance.suspended",
-        Category::Compute,
-        "Instance suspended",
-        "An instance was suspended.",
-    )
-    .told(
-        Some(Switch::Instances),
-        "Instance suspendue",
-        "The instance {instance} of {organization} is suspended.",
-        "L’instance {instance} de {organization} est suspendue.",
-    ),
-    Event::mandatory(
-        "instance.terminated",
-        Category::Compute,
-        "Instance terminated",
-        "An instance was terminated with its data.",
-    )
-    .told(
-        Some(Switch::Instances),
-        "Instance supprimée",
-        "The instance {instance} of {organization} was terminated with its data.",
-        "L’instance {instance} de {organization} a été supprimée avec ses données.",
-    ),
+    INSTANCE_CREATED,
+    INSTANCE_SUSPENDED,
+    INSTANCE_TERMINATED,
     Event::optional(
         "backup.failed",
         Category::Compute,

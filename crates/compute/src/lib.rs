@@ -1,32 +1,58 @@
 //! Instances and what belongs to them.
 //!
-//! A folder a noun: [`catalogue`] (what can be bought: sizes, locations, images, add-ons), [`vpcs`], [`instances`],
-//! [`tasks`] (the work on them), and the drivers of the outside world: [`network`].
+//! A folder a noun: [`catalogue`] (what can be bought: sizes, locations, images, add-ons), [`images`] (the files behind
+//! them), [`vpcs`], [`instances`], [`addresses`], [`ssh_keys`], [`tasks`] (the work on them); [`hosts`] and [`machines`]
+//! (what instances are in the outside world).
 
+pub mod addons;
+pub mod addresses;
 pub mod catalogue;
+pub mod console;
 mod counter;
 mod events;
+pub mod hosts;
+pub mod images;
 pub mod instances;
+pub mod machines;
+pub mod metrics;
 pub mod network;
+mod orders;
+mod product;
+pub mod reconciler;
 mod resources;
 pub mod schema;
+pub mod ssh_keys;
 pub mod tasks;
 pub mod vpcs;
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
-use kernel::{App, access::Declared};
+use axum::{Router, extract::FromRef};
+use billing::Billing;
+use kernel::{App, access::Declared, reverse_dns::ReverseDns};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::{counter::Counter, events::EVENTS, resources::Resources};
-use crate::{catalogue::Catalogues, network::NetworkDriver};
+use crate::{
+    catalogue::Catalogues,
+    console::Consoles,
+    hosts::Hosts,
+    images::ImageStore,
+    machines::MachineGuests,
+    network::{MachineInterfaces, NetworkDriver},
+    reconciler::Reconciler,
+    ssh_keys::GuestAccess,
+};
 
 /// What the area's handlers share.
 #[derive(Clone, Debug)]
 pub struct Compute {
     app: App,
     catalogues: Catalogues,
+    billing: Billing,
+    hosts: Hosts,
+    reconciler: Reconciler,
+    consoles: Consoles,
 }
 
 impl FromRef<Compute> for App {
@@ -37,30 +63,98 @@ impl FromRef<Compute> for App {
 
 impl Compute {
     /// The area on these shared parts.
-    pub fn new(app: App) -> Self {
+    pub fn new(app: App, billing: Billing) -> Self {
+        billing.register(Arc::new(product::Instances::new(&billing)));
+        billing.register(Arc::new(addons::Addons::new(&billing)));
+        billing.register(Arc::new(instances::resize::Resizes::new(&billing)));
+        let consoles = Consoles::new(app.config().compute.consoles);
         Self {
             app,
             catalogues: Catalogues::default(),
+            billing,
+            hosts: Hosts::default(),
+            reconciler: Reconciler::default(),
+            consoles,
         }
+    }
+
+    /// The hosts that this node runs machines on.
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// The consoles that this node serves.
+    pub fn consoles(&self) -> &Consoles {
+        &self.consoles
+    }
+
+    /// Pages for people: consoles.
+    pub fn pages(&self) -> Router {
+        console::pages().with_state(self.clone())
     }
 
     /// All operations of the area.
     pub fn routes(&self) -> OpenApiRouter {
         OpenApiRouter::new()
             .merge(catalogue::routes())
+            .merge(images::routes())
             .merge(vpcs::routes())
             .merge(instances::routes())
+            .merge(addons::routes())
+            .merge(addresses::routes())
+            .merge(ssh_keys::routes())
+            .merge(hosts::routes())
+            .merge(reconciler::routes())
+            .merge(metrics::routes())
+            .merge(console::routes())
             .merge(tasks::routes())
             .with_state(self.clone())
     }
 
     /// The permissions that the area declares.
     pub fn permissions() -> Vec<Declared> {
-        [catalogue::PERMISSIONS, vpcs::PERMISSIONS, instances::PERMISSIONS].concat()
+        [
+            catalogue::PERMISSIONS,
+            images::PERMISSIONS,
+            vpcs::PERMISSIONS,
+            instances::PERMISSIONS,
+            addresses::PERMISSIONS,
+            ssh_keys::PERMISSIONS,
+        ]
+        .concat()
+    }
+
+    /// The kind of a task of an instance, if this program knows it.
+    pub(crate) fn kind_of(&self, task: &kernel::tasks::TaskRow) -> Option<Arc<dyn kernel::tasks::Kind>> {
+        self.kinds_of_instances().into_iter().find(|kind| kind.name() == task.kind)
     }
 
     /// The kinds of tasks that the area's operations enqueue, on these drivers.
-    pub fn kinds(&self, network: &Arc<dyn NetworkDriver>) -> Vec<Arc<dyn kernel::tasks::Kind>> {
-        vec![Arc::new(instances::steps::AttachVpc::new(network))]
+    pub fn kinds(
+        &self,
+        images: &Arc<dyn ImageStore>,
+        reverse_dns: &Arc<dyn ReverseDns>,
+    ) -> Vec<Arc<dyn kernel::tasks::Kind>> {
+        let mut kinds = self.kinds_of_instances();
+        kinds.extend(images::kinds(images));
+        kinds.push(Arc::new(addresses::steps::SetReverseDns::new(reverse_dns)));
+        kinds
+    }
+
+    /// Those of the tasks that clients see.
+    fn kinds_of_instances(&self) -> Vec<Arc<dyn kernel::tasks::Kind>> {
+        let network: Arc<dyn NetworkDriver> = Arc::new(MachineInterfaces::new(&self.hosts));
+        let guests: Arc<dyn GuestAccess> = Arc::new(MachineGuests::new(&self.hosts));
+        let mut kinds = machines::kinds::all(&self.hosts, &self.billing);
+        let others: [Arc<dyn kernel::tasks::Kind>; 6] = [
+            Arc::new(instances::steps::AttachVpc::new(&network)),
+            Arc::new(instances::steps::AttachVpc::detaching(&network)),
+            Arc::new(addresses::steps::AddIp::new(&network)),
+            Arc::new(addresses::steps::ReleaseIp::new(&network)),
+            Arc::new(ssh_keys::steps::AddSshKeys::new(&guests)),
+            Arc::new(ssh_keys::steps::RemoveSshKey::new(&guests)),
+        ];
+        kinds.extend(others);
+        kinds
     }
 }

@@ -134,6 +134,37 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    image_files (image_id) {
+        image_id -> Uuid,
+        project_id -> Nullable<Uuid>,
+        status -> Text,
+        digest -> Nullable<Text>,
+        size_bytes -> Nullable<BigInt>,
+        virtual_size_bytes -> Nullable<BigInt>,
+        source_url -> Nullable<Text>,
+        expected_checksum -> Nullable<Text>,
+        error -> Nullable<Text>,
+        progress -> BigInt,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Text};
+    use kernel::store::sql::Moment;
+
+    image_leftovers (digest) {
+        digest -> Text,
+        being_removed -> Bool,
+        created -> Moment,
+    }
+}
+
+diesel::table! {
     use diesel::sql_types::{BigInt, Bool, Nullable, Text};
     use kernel::store::sql::{Moment, Uuid};
 
@@ -274,11 +305,306 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    hosts (id) {
+        id -> Uuid,
+        name -> Text,
+        location_id -> Uuid,
+        cpus -> BigInt,
+        memory_mb -> BigInt,
+        disk_gb -> BigInt,
+        cpus_taken -> BigInt,
+        memory_mb_taken -> BigInt,
+        disk_gb_taken -> BigInt,
+        is_in_maintenance -> Bool,
+        last_seen_at -> Nullable<Moment>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    machines (instance_id) {
+        instance_id -> Uuid,
+        host_id -> Uuid,
+        cpus -> BigInt,
+        memory_mb -> BigInt,
+        disk_gb -> BigInt,
+        power -> Text,
+        is_protected -> Bool,
+        rescue_image_id -> Nullable<Uuid>,
+        password -> Nullable<Text>,
+        user_data -> Nullable<Text>,
+        rescue_password -> Nullable<Text>,
+        seed_id -> Uuid,
+        interface_id -> Uuid,
+        mac_address -> Text,
+        private_interface_id -> Uuid,
+        private_mac_address -> Text,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    instance_addons (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        instance_id -> Uuid,
+        addon_id -> Uuid,
+        status -> Text,
+        billing_cycle -> Text,
+        price -> BigInt,
+        activated_at -> Nullable<Moment>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    address_pools (id) {
+        id -> Uuid,
+        location_id -> Uuid,
+        family -> Text,
+        purpose -> Text,
+        cidr -> Text,
+        gateway -> Text,
+        vlan -> Nullable<BigInt>,
+        first_usable -> Text,
+        last_usable -> Text,
+        capacity -> BigInt,
+        handed_out -> BigInt,
+        quarantine_seconds -> BigInt,
+        is_active -> Bool,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::BigInt;
+    use kernel::store::sql::{Moment, Uuid};
+
+    released_addresses (pool_id, position) {
+        pool_id -> Uuid,
+        position -> BigInt,
+        free_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Text};
+    use kernel::store::sql::Uuid;
+
+    instance_interfaces (instance_id, interface) {
+        instance_id -> Uuid,
+        interface -> BigInt,
+        mac_address -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::Text;
+    use kernel::store::sql::Uuid;
+
+    configured_addresses (instance_id, address) {
+        instance_id -> Uuid,
+        address -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    ssh_keys (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        name -> Text,
+        public_key -> Text,
+        fingerprint -> Text,
+        key_type -> Text,
+        created_by -> Nullable<Uuid>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::Text;
+    use kernel::store::sql::{Moment, Uuid};
+
+    instance_ssh_keys (instance_id, ssh_key_id) {
+        instance_id -> Uuid,
+        ssh_key_id -> Uuid,
+        name -> Text,
+        public_key -> Text,
+        fingerprint -> Text,
+        added_at -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Text};
+    use kernel::store::sql::Uuid;
+
+    guest_ssh_keys (instance_id, position) {
+        instance_id -> Uuid,
+        position -> BigInt,
+        public_key -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable};
+    use kernel::store::sql::{Moment, Uuid};
+
+    machine_watches (instance_id) {
+        instance_id -> Uuid,
+        uptime_ms -> BigInt,
+        cpu_ms -> BigInt,
+        disk_read_bytes -> BigInt,
+        disk_write_bytes -> BigInt,
+        network_in_bytes -> BigInt,
+        network_out_bytes -> BigInt,
+        unrolled_from -> Nullable<BigInt>,
+        bandwidth_month -> BigInt,
+        quota_told_month -> BigInt,
+        restarts -> BigInt,
+        first_restart_at -> Nullable<Moment>,
+        last_restart_at -> Nullable<Moment>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable};
+    use kernel::store::sql::Uuid;
+
+    metric_points (instance_id, step, slot) {
+        instance_id -> Uuid,
+        step -> BigInt,
+        slot -> BigInt,
+        samples -> BigInt,
+        cpu_sum -> BigInt,
+        cpu_max -> BigInt,
+        memory_sum -> BigInt,
+        memory_max -> BigInt,
+        disk_read_bytes -> BigInt,
+        disk_write_bytes -> BigInt,
+        network_in_bytes -> Nullable<BigInt>,
+        network_out_bytes -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::Uuid;
+
+    instance_wishes (task_id, field) {
+        task_id -> Uuid,
+        instance_id -> Uuid,
+        field -> Text,
+        value_before -> Nullable<Text>,
+        value_after -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::Text;
+    use kernel::store::sql::{Moment, Uuid};
+
+    task_secrets (task_id) {
+        task_id -> Uuid,
+        user_id -> Uuid,
+        sealed -> Text,
+        expires -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    instance_resizes (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        instance_id -> Uuid,
+        status -> Text,
+        size_id -> Uuid,
+        cpus -> BigInt,
+        memory_mb -> BigInt,
+        disk_gb -> BigInt,
+        previous_cpus -> BigInt,
+        previous_memory_mb -> BigInt,
+        previous_disk_gb -> BigInt,
+        description -> Text,
+        price -> BigInt,
+        monthly_cap -> Nullable<BigInt>,
+        next_cycle -> Nullable<Text>,
+        next_price -> Nullable<BigInt>,
+        next_monthly_cap -> Nullable<BigInt>,
+        paid -> BigInt,
+        task_id -> Nullable<Uuid>,
+        user_id -> Nullable<Uuid>,
+        request_id -> Nullable<Uuid>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    console_sessions (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        instance_id -> Uuid,
+        user_id -> Uuid,
+        credential_id -> Uuid,
+        console_type -> Text,
+        token_hash -> Nullable<Text>,
+        status -> Text,
+        expires_at -> Moment,
+        seen_at -> Nullable<Moment>,
+        created -> Moment,
+        closed_at -> Nullable<Moment>,
+        ending -> Nullable<Text>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     instances,
+    hosts,
+    machines,
+    network_attachments,
     vpcs,
     instance_states,
     instance_tags,
     ip_addresses,
     volumes,
+    machine_watches,
+    locations,
+    console_sessions,
 );
+diesel::allow_tables_to_appear_in_same_query!(images, image_files);
+diesel::allow_tables_to_appear_in_same_query!(instances, image_files);
+diesel::allow_tables_to_appear_in_same_query!(address_pools, released_addresses, locations);
+diesel::allow_tables_to_appear_in_same_query!(instance_ssh_keys, ssh_keys);
+diesel::allow_tables_to_appear_in_same_query!(instance_ssh_keys, instances);

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     error::Result,
-    images::{Image, ImportOptions, Progress, Source},
+    images::{ExportOptions, Image, ImportOptions, Progress, Source},
     model::{
         HostReport, ImageId, Interface, InterfaceId, Observed, RequestId, RootDisk, Shutdown, Size, VmId,
         VmSpec,
@@ -57,6 +57,13 @@ pub trait Hypervisor: Debug + Send + Sync {
     /// # Errors
     /// Final while a machine's disk builds on it.
     async fn remove_image(&self, image: &ImageId) -> Result<()>;
+
+    /// Makes an image of the root disk of a machine that is off: a copy of all that its system would read, which needs
+    /// no other file. The machine's own disk stays as it is. The same disk gives the same image.
+    ///
+    /// # Errors
+    /// Final when the machine runs, has no disk, or has a larger one than the options allow.
+    async fn export_disk(&self, vm: VmId, options: &ExportOptions) -> Result<Image>;
 
     /// Makes the machine's root disk. A disk that is there already is kept, whatever it began as: see
     /// [`Hypervisor::reinstall`].
@@ -137,6 +144,12 @@ pub trait Hypervisor: Debug + Send + Sync {
     /// # Errors
     /// Final when all ports are taken, or when another interface has this id or address.
     async fn attach_interface(&self, vm: VmId, interface: &Interface) -> Result<()>;
+
+    /// Makes a bridge that leads nowhere but to the machines on it, unless it is there: a private network.
+    ///
+    /// # Errors
+    /// Final when its name is none that the host takes.
+    async fn ensure_bridge(&self, bridge: &str) -> Result<()>;
 
     /// Unplugs an interface; of a running machine, once its system has let it go.
     ///

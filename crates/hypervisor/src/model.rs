@@ -331,6 +331,15 @@ impl PowerState {
     }
 }
 
+/// How a machine that is off came to be off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its system switched itself off: by its own decision, or because the power button was pressed.
+    Orderly,
+    /// Its power was cut: its process was killed, or died.
+    Cut,
+}
+
 /// Which disk a machine boots from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootDisk {
@@ -374,6 +383,8 @@ pub struct Observed {
     pub id: VmId,
     /// Whether it has power.
     pub state: PowerState,
+    /// How its last run ended; `None` while it runs, and before its first start.
+    pub ended: Option<Ended>,
     /// Which disk it boots from.
     pub boot: BootDisk,
     /// Whether the host knows how to start it. A process without definition is a leftover to be destroyed.
@@ -382,6 +393,8 @@ pub struct Observed {
     pub interfaces: Vec<InterfaceId>,
     /// Ports of the host that lead into it, while it runs.
     pub forwards: Vec<BoundForward>,
+    /// What its disks take of the host, bytes: what was written to them, not what they may hold.
+    pub disk_bytes: Option<u64>,
     /// What it has used, while it runs and answers.
     pub statistics: Option<Statistics>,
 }

@@ -248,6 +248,33 @@ pub trait Access: Send + Sync {
         organization: &'a str,
         project: Option<&'a str>,
     ) -> Later<'a, (Caller, Option<Reach>)>;
+
+    /// What a credential that was shown earlier reaches now, by its id: for what goes on after a request, such as a
+    /// console. `None` if it does not hold any more, or does not reach the project. It is no use of the credential.
+    fn standing<'a>(
+        &'a self,
+        credential: Id<Credential>,
+        organization: Id<Organization>,
+        project: Id<Project>,
+    ) -> Later<'a, Option<(Caller, Reach)>>;
+}
+
+/// Whoever holds the credential, if it still has the permission `P` in the project: asked again and again by what goes on
+/// after its request.
+///
+/// # Errors
+/// The database can't be asked.
+pub async fn still_allowed<P: Permission>(
+    app: &App,
+    credential: Id<Credential>,
+    organization: Id<Organization>,
+    project: Id<Project>,
+) -> ApiResult<Option<Caller>> {
+    let standing = app.access().standing(credential, organization, project).await?;
+    Ok(standing.and_then(|(caller, reach)| {
+        let (_, role) = reach.project?;
+        allow::<P>(&caller, role, &reach.closed).ok().map(|()| caller)
+    }))
 }
 
 /// What the gate has learnt of the credential; put into the request's extensions.
@@ -337,6 +364,8 @@ pub struct ProjectScope<P> {
     pub project: Id<Project>,
     /// The caller's role in the project.
     pub role: Role,
+    /// The caller's role in the organization: what is shared by its projects is for its members.
+    pub organization_role: Role,
     /// See [`Reach::closed`].
     pub closed: Vec<&'static str>,
     permission: PhantomData<fn() -> P>,
@@ -424,6 +453,7 @@ where
             organization: reach.organization,
             project,
             role,
+            organization_role: reach.role,
             closed: reach.closed,
             permission: PhantomData,
         })

@@ -1,5 +1,6 @@
 //! Settings: the defaults of `onet.default.toml`, then a file, then the environment (`ONET_SECTION__KEY`).
 
+mod compute;
 mod oauth;
 
 use std::{
@@ -15,7 +16,10 @@ use figment::{
 };
 use serde::Deserialize;
 
-pub use self::oauth::{OauthKind, OauthProvider};
+pub use self::{
+    compute::{Compute, HypervisorKind, MachineNetwork},
+    oauth::{OauthKind, OauthProvider},
+};
 
 /// The reference for operators, and the one place of every default.
 pub const DEFAULTS: &str = include_str!("../../../onet.default.toml");
@@ -41,6 +45,8 @@ pub struct Config {
     pub organizations: Organizations,
     pub notifications: Notifications,
     pub billing: Billing,
+    pub compute: Compute,
+    pub images: Images,
     /// Folder of the database, the key file and whatever else this node keeps. From `--data-dir`.
     #[serde(skip)]
     pub data_dir: PathBuf,
@@ -289,6 +295,7 @@ pub struct Billing {
     pub seller_vat_number: String,
     pub invoice_prefix: String,
     pub credit_note_prefix: String,
+    pub invoice_note: String,
     pub renewal_days: u32,
     pub due_days: u32,
     pub payable_days: u32,
@@ -297,6 +304,29 @@ pub struct Billing {
     pub grace_days: u32,
     pub poll_seconds: u64,
     pub payment_driver: String,
+    pub stripe: Stripe,
+}
+
+/// `[billing.stripe]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Stripe {
+    pub url: String,
+    pub secret_key: Secret,
+    pub webhook_secret: Secret,
+}
+
+/// `[images]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see onet.default.toml")]
+pub struct Images {
+    pub most_per_organization: u32,
+    pub largest_file_mib: u32,
+    pub largest_disk_gib: u32,
+    pub download_minutes: u32,
+    pub convert_minutes: u32,
 }
 
 /// A setting that must not be shown: its `Debug` hides it.
@@ -587,6 +617,14 @@ impl Config {
             billing.invoice_prefix != billing.credit_note_prefix,
             "must differ from credit_note_prefix",
         )?;
+        if let Some((name, fault)) = self.compute.fault() {
+            return word(name, false, fault);
+        }
+        let images = &self.images;
+        at_least("images.largest_file_mib", images.largest_file_mib.into(), 1)?;
+        at_least("images.largest_disk_gib", images.largest_disk_gib.into(), 1)?;
+        at_least("images.download_minutes", images.download_minutes.into(), 1)?;
+        at_least("images.convert_minutes", images.convert_minutes.into(), 1)?;
         let secret = self.auth.secret.expose();
         if !secret.is_empty() {
             at_least("auth.secret (its length)", secret.len() as u64, 32)?;

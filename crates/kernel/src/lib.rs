@@ -18,6 +18,7 @@ pub mod mail;
 pub mod money;
 pub mod openapi;
 pub mod outbound;
+pub mod reverse_dns;
 pub mod schema;
 pub mod secrets;
 pub mod store;

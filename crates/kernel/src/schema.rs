@@ -127,3 +127,14 @@ diesel::table! {
         sent_at -> Nullable<Moment>,
     }
 }
+diesel::table! {
+    use diesel::sql_types::Text;
+    use crate::store::sql::Moment;
+
+    /// What DNS would be told of the names of addresses.
+    reverse_names (address) {
+        address -> Text,
+        name -> Text,
+        set_at -> Moment,
+    }
+}

@@ -76,6 +76,7 @@ impl MasterSecret {
     pub fn sealer(&self) -> Sealer {
         Sealer {
             cipher: XChaCha20Poly1305::new(&self.derive("seal/1").into()),
+            fingerprints: self.derive("fingerprint/1"),
         }
     }
 }
@@ -113,6 +114,7 @@ pub enum SealError {
 #[derive(Clone)]
 pub struct Sealer {
     cipher: XChaCha20Poly1305,
+    fingerprints: [u8; 32],
 }
 
 impl std::fmt::Debug for Sealer {
@@ -142,6 +144,13 @@ impl Sealer {
         bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(&sealed);
         BASE64_STANDARD.encode(bytes)
+    }
+
+    /// What a secret is recognised by when it is shown again: a keyed hash in base64, from which nobody gets it back. The
+    /// secret must be a random one: this is no hash for passwords.
+    pub fn fingerprint(&self, context: &str, secret: &[u8]) -> String {
+        let key = keyed_hash(&self.fingerprints, context.as_bytes());
+        BASE64_STANDARD.encode(keyed_hash(&key, secret))
     }
 
     /// Opens what [`Self::seal`] made for the same context.
@@ -254,6 +263,18 @@ mod tests {
         assert_ne!(master('f').derive("a/1"), master('g').derive("a/1"));
         assert_eq!(format!("{:?}", master('f')), "MasterSecret(…)");
         assert_eq!(format!("{:?}", master('f').sealer()), "Sealer(…)");
+    }
+
+    #[test]
+    fn fingerprints_depend_on_context_secret_and_installation() {
+        let print = |installation: char, context: &str, secret: &[u8]| {
+            master(installation).sealer().fingerprint(context, secret)
+        };
+        let one = print('a', "console/1", b"token");
+        assert_eq!(one, print('a', "console/1", b"token"));
+        assert_ne!(one, print('b', "console/1", b"token"));
+        assert_ne!(one, print('a', "console/2", b"token"));
+        assert_ne!(one, print('a', "console/1", b"other"));
     }
 
     #[test]

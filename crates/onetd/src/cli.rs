@@ -79,11 +79,28 @@ enum Command {
     /// Change what an organization has paid, owes or may have.
     #[command(subcommand)]
     Billing(commands::billing::Action),
+    /// Look after the pools that instances get their addresses from.
+    #[command(subcommand)]
+    Addresses(commands::addresses::Action),
+    /// The hosts that run machines.
+    #[command(subcommand)]
+    Hosts(commands::hosts::What),
     /// Look after the books.
     #[command(subcommand)]
     Ledger(commands::billing::Books),
+    /// What is on offer, as a file.
+    #[command(subcommand)]
+    Catalogue(commands::catalogue::Action),
+    /// The files behind images.
+    #[command(subcommand)]
+    Images(commands::images::Action),
     /// Fill an empty database with demo data and print its credentials as JSON.
     Demo(crate::demo::Amounts),
+    /// Make the small bootable image of the demo out of Debian packages, and print its path.
+    DemoImage {
+        /// Where it is made, and found the next time.
+        folder: PathBuf,
+    },
 }
 
 /// Runs the command line; the exit status tells whether it succeeded.
@@ -104,7 +121,12 @@ pub fn run() -> ExitCode {
         Command::User { what } => commands::users::run(&places, what),
         Command::RestoreOrganization { id } => commands::organizations::restore(&places, &id),
         Command::Billing(action) => commands::billing::act(&places, action),
+        Command::Addresses(action) => commands::addresses::act(&places, action),
         Command::Ledger(books) => commands::billing::books(&places, &books),
+        Command::DemoImage { folder } => commands::demo_image(&folder),
+        Command::Catalogue(action) => commands::catalogue::run(&places, &action),
+        Command::Images(action) => commands::images::run(&places, action),
+        Command::Hosts(what) => commands::hosts::run(&places, what),
         Command::Demo(amounts) => commands::demo(&places, &amounts),
     };
     match outcome {

@@ -1,22 +1,27 @@
 //! A running onetd: the areas wired together, its listener and its workers.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use billing::{
     Billing,
-    payments::{PaymentDriver, Sandbox},
+    payments::{PaymentDriver, Sandbox, Stripe, stripe},
 };
 use compute::{
     Compute,
-    network::{NetworkDriver, RecordingNetwork},
+    images::{ImageStore, NodeStore},
+};
+use hypervisor::{
+    Hypervisor,
+    qemu::{Acceleration, Qemu, QemuSettings},
 };
 use identity::{Identity, notifications::Events};
 use kernel::{
     App,
     audit::{self, SealKey},
-    config::{Config, MailTransport},
+    config::{Config, HypervisorKind, MailTransport},
     http::{self, Areas},
     mail::{self, Mailer, SendMail},
+    reverse_dns::{RecordingReverseDns, ReverseDns},
     secrets::MasterSecret,
     store::Store,
     tasks::Engine,
@@ -35,8 +40,10 @@ pub struct Onet {
     pub identity: Identity,
     /// What is sold and how it is paid; areas register their products with it.
     pub billing: Billing,
-    compute: Compute,
-    network: Arc<dyn NetworkDriver>,
+    /// Instances and what belongs to them.
+    pub compute: Compute,
+    images: Arc<dyn ImageStore>,
+    reverse_dns: Arc<dyn ReverseDns>,
 }
 
 impl std::fmt::Debug for Onet {
@@ -87,16 +94,23 @@ impl Onet {
         .map_err(|error| error.to_string())?;
         let access = Arc::new(identity.clone());
         let app = App::new(config, store, clock, access, master.sealer(), mailer);
-        let drivers = payment_drivers(&app.config().billing)?;
+        let drivers = payment_drivers(app.config())?;
         let billing = Billing::new(app.clone(), drivers);
-        let compute = Compute::new(app.clone());
+        let compute = Compute::new(app.clone(), billing.clone());
+        let images = NodeStore::new(compute.hosts(), hypervisor_folder(app.config()));
         Ok(Self {
             app,
             identity,
             billing,
             compute,
-            network: Arc::new(RecordingNetwork),
+            images: Arc::new(images),
+            reverse_dns: Arc::new(RecordingReverseDns),
         })
+    }
+
+    /// Where the files of images are.
+    pub fn image_store(&self) -> &dyn ImageStore {
+        self.images.as_ref()
     }
 
     /// All routes, and the document made from them.
@@ -111,7 +125,9 @@ impl Onet {
             .merge(self.compute.routes());
         let pages = docs_page::routes()
             .merge(mail::page::routes(&self.app))
+            .merge(self.billing.hooks())
             .merge(identity::pages(self.identity.clone()))
+            .merge(self.compute.pages())
             .merge(account_pages::routes(self.app.config().server.account_pages));
         Areas::new(openapi::head(), routes, pages)
     }
@@ -133,11 +149,20 @@ impl Onet {
 
     /// The task engine, with the kinds of all areas.
     pub fn engine(&self) -> Engine {
-        let mut kinds = self.compute.kinds(&self.network);
+        let mut kinds = self.compute.kinds(&self.images, &self.reverse_dns);
         kinds.push(Arc::new(SendMail::default()));
         kinds.extend(identity::kinds(&self.identity));
         kinds.extend(self.billing.kinds());
         Engine::new(self.app.clone(), kinds)
+    }
+
+    /// Makes a host known that `driver` drives, as this node's. `false` while there is no location for it.
+    ///
+    /// # Errors
+    /// What is missing on the host, for the log.
+    pub async fn enlist(&self, driver: Arc<dyn Hypervisor>) -> Result<bool, String> {
+        let enlisted = compute::hosts::enlist(&self.app, self.compute.hosts(), driver).await?;
+        Ok(enlisted.is_some())
     }
 
     /// Serves requests on `listener`, and runs tasks, until `stop` is ready; then ends in peace.
@@ -154,6 +179,7 @@ impl Onet {
         let service = http::build(&self.app, areas);
         let workers = Workers::start(self);
         let outcome = http::serve(&self.app, listener, service, stop).await;
+        self.compute.consoles().end_all().await;
         workers.stop(&self.app).await;
         outcome
     }
@@ -166,11 +192,65 @@ impl Onet {
     }
 }
 
+/// Makes this machine known as a host, as soon as QEMU is there and there is a location that it is in.
+async fn enlist_qemu(onet: Onet, mut stop: watch::Receiver<bool>) {
+    const PAUSE: Duration = Duration::from_secs(30);
+    let mut told = false;
+    loop {
+        let enlisted = match Qemu::open(qemu_settings(onet.app.config())).await {
+            Ok(qemu) => onet.enlist(Arc::new(qemu)).await,
+            Err(error) => Err(error.to_string()),
+        };
+        match enlisted {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) if !told => {
+                let advice = "install QEMU, or set compute.hypervisor to \"none\"";
+                tracing::warn!(error, advice, "this host runs no machines");
+                told = true;
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Where this node's hypervisor keeps machines and images.
+fn hypervisor_folder(config: &Config) -> PathBuf {
+    config.data_dir.join("hypervisor")
+}
+
+fn qemu_settings(config: &Config) -> QemuSettings {
+    let settings = &config.compute;
+    let told = |text: &String| (!text.is_empty()).then(|| text.clone());
+    QemuSettings {
+        program: settings.qemu_program.clone(),
+        acceleration: if settings.qemu_acceleration {
+            Acceleration::Auto
+        } else {
+            Acceleration::Software
+        },
+        network_namespace: told(&settings.network_namespace),
+        run_as: told(&settings.qemu_run_as),
+        control_group: told(&settings.qemu_control_group).map(Into::into),
+        ..QemuSettings::new(hypervisor_folder(config))
+    }
+}
+
 /// The drivers that payment methods can be stored with.
-fn payment_drivers(settings: &kernel::config::Billing) -> Result<Vec<Arc<dyn PaymentDriver>>, String> {
+fn payment_drivers(config: &Config) -> Result<Vec<Arc<dyn PaymentDriver>>, String> {
+    let settings = &config.billing;
+    let console = match config.auth.console_url.as_str() {
+        "" => config.server.base_url(),
+        console => console.to_owned(),
+    };
     match settings.payment_driver.as_str() {
         "" => Ok(Vec::new()),
         "sandbox" => Ok(vec![Arc::new(Sandbox)]),
+        stripe::NAME => Ok(vec![Arc::new(Stripe::new(settings, console)?)]),
         other => Err(format!("billing.payment_driver: there is no driver `{other}`")),
     }
 }
@@ -191,6 +271,15 @@ impl Workers {
                 onet.billing.clone(),
                 stopped.clone(),
             )));
+        }
+        if onet.app.config().tasks.chores && onet.app.config().tasks.workers > 0 {
+            running.push(tokio::spawn(compute::reconciler::run(
+                onet.compute.clone(),
+                stopped.clone(),
+            )));
+        }
+        if onet.app.config().compute.hypervisor == HypervisorKind::Qemu {
+            running.push(tokio::spawn(enlist_qemu(onet.clone(), stopped.clone())));
         }
         running.push(tokio::spawn(housekeeping(onet.clone(), stopped.clone())));
         if onet.app.config().tasks.chores
@@ -243,6 +332,16 @@ async fn housekeeping(onet: Onet, mut stop: watch::Receiver<bool>) {
             && let Err(error) = http::forget_old_keys(app).await
         {
             tracing::warn!(%error, "old idempotency keys could not be forgotten");
+        }
+        if is_time(round)
+            && let Err(error) = compute::images::files::tidy(app, onet.image_store()).await
+        {
+            tracing::warn!(%error, "files of images that nothing needs are still there");
+        }
+        if is_time(round)
+            && let Err(error) = compute::tasks::secrets::forget_old(app).await
+        {
+            tracing::warn!(%error, "secrets that nobody has read could not be erased");
         }
         if is_time(round)
             && let Err(error) = mail::forget_old(app).await

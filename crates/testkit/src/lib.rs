@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod process;
 pub mod server;
 pub mod smtp;
+pub mod stripe;
 
 pub use self::{
     client::{Answer, Client},

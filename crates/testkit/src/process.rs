@@ -38,6 +38,8 @@ impl Program {
             ("ONET_LIMITS__ADDRESS_PER_SECOND", "1000000"),
             ("ONET_LIMITS__ADDRESS_PER_MINUTE", "1000000"),
             ("ONET_LOG__LEVEL", "warn"),
+            // Tests that need a host say so.
+            ("ONET_COMPUTE__HYPERVISOR", "none"),
         ];
         Self {
             binary: binary.into(),

@@ -6,7 +6,7 @@ use diesel::{Connection, connection::SimpleConnection, pg::PgConnection};
 use kernel::{
     App,
     access::{Role, UserId},
-    config::{MailTransport, Secret},
+    config::{HypervisorKind, MailTransport, Secret},
     mail::mailbox::{self, ReceivedMail},
     time::Clock,
 };
@@ -77,7 +77,11 @@ pub fn settings(folder: &Path) -> Config {
     config.store.connections = 2;
     config.store.postgres_connections = 6;
     config.mail.transport = MailTransport::Mailbox;
+    // No test asks a name server.
+    config.compute.reverse_dns_forward_check = false;
     config.log.level = "off".to_owned();
+    // Tests that need a host bring their own.
+    config.compute.hypervisor = HypervisorKind::None;
     config
 }
 

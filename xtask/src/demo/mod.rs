@@ -3,6 +3,7 @@
 mod client;
 mod data_dir;
 mod logins;
+mod machine;
 mod server;
 mod tour;
 
@@ -54,9 +55,11 @@ pub(crate) fn perform(workspace: &Workspace, options: &Options) -> Result<()> {
     interrupt::check()?;
 
     screen.heading("Load the demo data and start");
+    machine::sweep(&options.data_dir);
     let data_dir = data_dir.make_fresh()?;
     let onetd = Onetd { program, data_dir };
     let loaded = onetd.load_demo_data()?;
+    let with_machine = machine::prepare(&onetd, &loaded, &workspace.target.join("demo-image"), screen)?;
     let mut server = Server::start(&onetd, options.port)?;
     let base_url = format!("http://127.0.0.1:{}", options.port);
     let client = Client::new(&base_url);
@@ -66,6 +69,12 @@ pub(crate) fn perform(workspace: &Workspace, options: &Options) -> Result<()> {
     let logins = tour::perform(&client, loaded, screen).map_err(|error| server.explain(error))?;
     let path = onetd.data_dir.join(data_dir::LOGINS);
     logins.save(&path)?;
+    if with_machine {
+        let shown = machine::perform(&client, &logins, screen);
+        // Whatever has become of it: none is left behind.
+        machine::sweep(&onetd.data_dir);
+        shown.map_err(|error| server.explain(error))?;
+    }
 
     if options.once {
         server.stop()?;

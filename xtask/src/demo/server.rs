@@ -53,10 +53,13 @@ impl Onetd {
 
     /// Global settings. The store is named although it is the default: a configuration file in the working directory
     /// must not lead the demo to another one.
-    fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(super) fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         forget_settings(command)
             .env("ONET_STORE__URL", "")
             .env("ONET_LOG__FORMAT", "human")
+            // Machines need no rights, and are where the demo looks for them.
+            .env("ONET_COMPUTE__NETWORK", "user")
+            .env("ONET_COMPUTE__LOCATION", "par1")
             // Mails stay on this machine, to be read in a browser.
             .env("ONET_MAIL__TRANSPORT", "mailbox")
             .env("ONET_MAIL__MAILBOX_PAGE", "true")

@@ -119,7 +119,7 @@ fn organization_path(logins: &Logins) -> Result<String> {
     ))
 }
 
-fn compute_path(logins: &Logins) -> Result<String> {
+pub(crate) fn compute_path(logins: &Logins) -> Result<String> {
     Ok(format!(
         "{}/projects/{}/compute",
         organization_path(logins)?,

@@ -21,7 +21,10 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     Billing, accounts,
     invoices::InvoiceId,
-    schema::{billing_accounts, invoices as invoice_rows, services as service_rows},
+    payments::{self, PaymentId},
+    schema::{
+        billing_accounts, invoices as invoice_rows, payments as payment_rows, services as service_rows,
+    },
     services::{self, ServiceId},
     usage,
 };
@@ -47,6 +50,7 @@ enum Due {
     Account(Id<Organization>),
     Service(ServiceId),
     Invoice(Id<Organization>, InvoiceId),
+    Payment(Id<Organization>, PaymentId),
 }
 
 /// Looks at the clocks every `billing.poll_seconds` until `stop` turns true.
@@ -107,6 +111,12 @@ async fn read_due(billing: &Billing) -> Result<Vec<Due>, StoreError> {
             .limit(BATCH)
             .select((invoice_rows::organization_id, invoice_rows::id))
             .load(conn)?;
+        let payments: Vec<(Id<Organization>, PaymentId)> = payment_rows::table
+            .filter(payment_rows::wake_at.le(now))
+            .order(payment_rows::wake_at)
+            .limit(BATCH)
+            .select((payment_rows::organization_id, payment_rows::id))
+            .load(conn)?;
         // Invoices before services: a last try to charge comes before the suspension.
         let mut due: Vec<Due> = accounts.into_iter().map(Due::Account).collect();
         due.extend(
@@ -115,6 +125,11 @@ async fn read_due(billing: &Billing) -> Result<Vec<Due>, StoreError> {
                 .map(|(organization, id)| Due::Invoice(organization, id)),
         );
         due.extend(services.into_iter().map(Due::Service));
+        due.extend(
+            payments
+                .into_iter()
+                .map(|(organization, id)| Due::Payment(organization, id)),
+        );
         Ok::<_, StoreError>(due)
     });
     read.await
@@ -159,6 +174,7 @@ fn tick(tx: &mut Tx<'_>, billing: &Billing, due: Due) -> Result<(), StoreError> 
     match due {
         Due::Service(id) => services::tick(tx, billing, id).map(|_| ()),
         Due::Invoice(organization, id) => invoice::tick(tx, billing, organization, id),
+        Due::Payment(organization, id) => payments::tick(tx, billing, organization, id),
         Due::Account(organization) => {
             let account = accounts::lock_account(tx, organization, &billing.settings().currency)?;
             if account.wake_at.is_some_and(|at| at <= tx.now()) {
@@ -179,6 +195,9 @@ async fn put_off(billing: &Billing, due: Due) -> Result<(), StoreError> {
                 .execute(tx.conn())?,
             Due::Invoice(_, id) => diesel::update(invoice_rows::table.find(id))
                 .set(invoice_rows::wake_at.eq(later))
+                .execute(tx.conn())?,
+            Due::Payment(_, id) => diesel::update(payment_rows::table.find(id))
+                .set(payment_rows::wake_at.eq(later))
                 .execute(tx.conn())?,
             Due::Account(id) => diesel::update(billing_accounts::table.find(id))
                 .set(billing_accounts::wake_at.eq(later))

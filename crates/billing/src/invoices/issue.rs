@@ -127,6 +127,7 @@ pub(crate) fn parties(
         seller_address: settings.seller_address.clone(),
         seller_country: settings.seller_country.clone(),
         seller_vat_number: settings.seller_vat_number.clone(),
+        seller_note: settings.invoice_note.clone(),
         customer_name,
         company_name,
         address_1,

@@ -1,10 +1,12 @@
 //! Invoices and credit notes: numbered without gaps, taxed, paid or taken back.
 
 mod api;
+mod download;
 mod get;
 mod issue;
 mod list;
 mod pay;
+mod pdf;
 mod rows;
 pub(crate) mod rules;
 mod settle;
@@ -18,7 +20,7 @@ pub(crate) use self::{
     issue::{Draft, Line, Sums, issue, parties},
     pay::result,
     rows::{get, lines_of, save},
-    settle::{apply_credit, receive},
+    settle::{apply_credit, receive, use_new_credit},
     undo::{credit_note, free_credit_note, void},
 };
 pub use self::{
@@ -33,5 +35,6 @@ pub(crate) fn routes() -> OpenApiRouter<Billing> {
     OpenApiRouter::new()
         .routes(routes!(list::list_invoices))
         .routes(routes!(get::get_invoice))
+        .routes(routes!(download::download_invoice))
         .routes(routes!(pay::pay_invoice))
 }

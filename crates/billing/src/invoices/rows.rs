@@ -154,6 +154,9 @@ pub struct Parties {
     pub seller_address: Vec<String>,
     pub seller_country: String,
     pub seller_vat_number: String,
+    /// What else the seller prints: bank details, penalties. Invoices of before have none.
+    #[serde(default)]
+    pub seller_note: String,
     pub customer_name: String,
     pub company_name: String,
     pub address_1: String,

@@ -1,5 +1,6 @@
 //! How invoices are paid, from credit and by payments, and what follows from it.
 
+use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl, SelectableHelper};
 use kernel::{
     access::User,
     id::Id,
@@ -15,6 +16,7 @@ use crate::{
     letters::{self, Occasion},
     orders,
     payments::PaymentKind,
+    schema::invoices,
     services, trip,
 };
 
@@ -51,6 +53,33 @@ pub(crate) fn apply_credit(
         paid(tx, billing, account, invoice)?;
     }
     Ok(amount)
+}
+
+/// Credit has come in: open invoices that it covers are paid, those first that are due first, if the organization wants
+/// its credit to be used before anything else. What waited for them (an order, a suspended service) goes on.
+pub(crate) fn use_new_credit(tx: &mut Tx<'_>, billing: &Billing, account: &AccountRow) -> Result<(), StoreError> {
+    /// So many in one transaction: the clocks of the others try again.
+    const MOST: i64 = 100;
+    if !account.use_credit_first {
+        return Ok(());
+    }
+    let open: Vec<InvoiceRow> = invoices::table
+        .filter(invoices::organization_id.eq(account.organization_id))
+        .filter(invoices::status.eq_any([InvoiceStatus::Unpaid, InvoiceStatus::Overdue]))
+        .filter(invoices::type_.ne(InvoiceType::TopUp))
+        .order((invoices::due_at, invoices::id))
+        .limit(MOST)
+        .select(InvoiceRow::as_select())
+        .load(tx.conn())?;
+    for found in open {
+        // What was paid before may have changed this one (a service that was taken back, say).
+        let mut invoice = rows::get(tx.conn(), account.organization_id, found.id)?;
+        let credit = ledger::credit(tx.conn(), account.organization_id)?;
+        if invoice.is_open() && invoice.amount_due() <= credit {
+            apply_credit(tx, billing, account, &mut invoice, None)?;
+        }
+    }
+    Ok(())
 }
 
 /// Money has come in for an invoice. What the invoice does not need any more becomes credit: nothing that was paid is
@@ -111,7 +140,8 @@ fn paid(
             user: None,
             entries: &[(Account::Prepayment, Account::Credit, invoice.total)],
         };
-        return ledger::post(tx, account, event);
+        ledger::post(tx, account, event)?;
+        return use_new_credit(tx, billing, account);
     }
     services::invoice_paid(tx, billing, account, invoice)?;
     if let Some(order) = invoice.order_id {

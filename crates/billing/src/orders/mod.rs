@@ -13,6 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use self::{
     life::{look_whether_complete, paid, unwind},
+    place::number,
     rows::get,
 };
 pub use self::{

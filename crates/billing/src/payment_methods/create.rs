@@ -46,12 +46,22 @@ pub(crate) async fn create_payment_method(
     if wanted.provider_token.is_empty() {
         return Err(Faults::one("provider_token", "This field is required.").into());
     }
+    let organization = scope.organization;
+    let driver = billing
+        .first_driver()
+        .map(|driver| driver.name())
+        .unwrap_or_default();
+    let known = billing.app().store().read("known_payment_method", move |conn| {
+        rows::newest_reference(conn, organization, driver)
+    });
+    let known = known.await?;
     // The provider is asked before the transaction, in which nothing but the database may be touched.
     let attached = payments::attach(
         &billing,
         scope.organization,
         wanted.r#type,
         &wanted.provider_token,
+        known,
     )
     .await;
     let attached = attached.ok_or_else(|| {
@@ -68,7 +78,7 @@ pub(crate) async fn create_payment_method(
     })?;
     let origin = Origin::caller(&scope.caller, &scope.request);
     let caller = scope.caller.clone();
-    let (organization, currency) = (scope.organization, billing.settings().currency.clone());
+    let currency = billing.settings().currency.clone();
     let work = move |tx: &mut Tx<'_>, change: &Change<NewMethod>| {
         let wanted = change.body()?;
         accounts::lock_account(tx, organization, &currency)?;

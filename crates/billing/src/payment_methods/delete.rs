@@ -9,7 +9,7 @@ use kernel::{
 };
 
 use super::rows::{self, MethodKind, MethodRow};
-use crate::{Billing, BillingManage, accounts};
+use crate::{Billing, BillingManage, accounts, payments};
 
 /// [Billing] Remove a payment method
 ///
@@ -58,6 +58,7 @@ pub(crate) async fn delete_payment_method(
         row.is_default = false;
         row.removed_at = Some(tx.now());
         rows::save(tx, &mut row)?;
+        payments::forget(tx, &row)?;
         tx.audit(&origin, Some(organization), None, &event(&row))?;
         Ok(Answer::empty())
     };

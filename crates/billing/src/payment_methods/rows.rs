@@ -113,6 +113,20 @@ pub(crate) fn default_of(
         .filter(|method| !method.is_expired(now)))
 }
 
+/// The driver's name for the newest method that the organization has, or has had, with it.
+pub(crate) fn newest_reference(
+    conn: &mut Conn,
+    organization: Id<Organization>,
+    driver: &str,
+) -> Result<Option<String>, StoreError> {
+    let query = payment_methods::table
+        .filter(payment_methods::organization_id.eq(organization))
+        .filter(payment_methods::driver.eq(driver))
+        .order((payment_methods::created.desc(), payment_methods::id.desc()))
+        .select(payment_methods::reference);
+    Ok(query.first(conn).optional()?)
+}
+
 pub(crate) fn insert(tx: &mut Tx<'_>, row: &MethodRow) -> Result<(), StoreError> {
     diesel::insert_into(payment_methods::table)
         .values(row)

@@ -28,6 +28,8 @@ pub struct NewMethod {
     pub kind: MethodType,
     /// What the provider has given to the customer's browser. Worth nothing without the provider's key.
     pub token: String,
+    /// The provider's name for another method of the organization: it is the same customer's.
+    pub known: Option<String>,
 }
 
 /// A method as the provider has stored it. Card numbers are never among it.
@@ -58,10 +60,16 @@ pub struct Charge {
     pub currency: String,
     /// The provider's name for the method.
     pub method: String,
+    /// What the method is.
+    pub kind: MethodType,
     /// What it is for, for the customer's statement: an invoice's number.
     pub description: String,
     /// Where a page of the provider's sends the customer back.
     pub return_url: Option<String>,
+    /// Whether somebody has asked for it just now and can confirm it; otherwise the clock did.
+    pub payer_is_here: bool,
+    /// The provider's name for the payment, once [`PaymentDriver::prepare`] has given it.
+    pub reference: Option<String>,
 }
 
 /// What became of a charge.
@@ -72,7 +80,7 @@ pub enum Charged {
         /// The provider's name for the payment.
         reference: String,
     },
-    /// The provider will tell, by a webhook: see [`report`](super::report).
+    /// The provider does not know yet, and is asked again later; or it tells, see [`report`](super::report).
     Pending {
         /// The provider's name for the payment.
         reference: String,
@@ -102,6 +110,16 @@ pub trait PaymentDriver: Send + Sync {
     /// Forgets a stored method; one that is unknown is forgotten already.
     fn detach<'a>(&'a self, reference: &'a str) -> Later<'a, ()>;
 
-    /// Charges a stored method.
-    fn charge(&self, charge: Charge) -> Later<'_, Charged>;
+    /// Makes the payment known to the provider without moving money, and gives the provider's name for it. Called
+    /// until the name is recorded, always with the same payment.
+    ///
+    /// `None`: the provider has no such step, and [`charge`](Self::charge) alone does nothing twice.
+    fn prepare<'a>(&'a self, charge: &'a Charge) -> Later<'a, Option<String>>;
+
+    /// Charges a stored method, or finds that it has been charged, and tells what has become of it. Called again as
+    /// long as that is open.
+    fn charge<'a>(&'a self, charge: &'a Charge) -> Later<'a, Charged>;
+
+    /// Gives up a payment that waits for the customer, by the provider's name for it, and tells how it ended.
+    fn abandon<'a>(&'a self, reference: &'a str) -> Later<'a, Charged>;
 }

@@ -2,12 +2,17 @@
 //!
 //! A payment is a row first: `pending`, in the transaction that decided to charge. A task then calls the driver, with
 //! the payment's id as idempotency key, so that a crash between the call and its record charges nobody twice; what the
-//! driver says, at once or later by a webhook ([`report`]), is settled in a transaction of its own.
+//! driver says is settled in a transaction of its own. As long as a payment is open, its clock has the driver asked
+//! again; a report of the provider's ([`stripe::webhook`]) only brings that forward.
 
 mod charge;
 mod driver;
+mod forget;
 mod rows;
 mod sandbox;
+pub mod stripe;
+
+use std::time::Duration;
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 use identity::schema::projects;
@@ -17,14 +22,18 @@ use kernel::{
     money::Amount,
     store::{StoreError, Tx},
     tasks::NewTask,
+    time::Time,
 };
 use serde_json::json;
 
+pub(crate) use self::forget::forget;
 pub use self::{
     charge::ChargePayment,
     driver::{Attached, Charge, Charged, DriverError, Later, NewMethod, PaymentDriver},
+    forget::ForgetMethod,
     rows::{PaymentId, PaymentKind, PaymentRow, PaymentStatus},
     sandbox::Sandbox,
+    stripe::Stripe,
 };
 use crate::{
     Billing,
@@ -42,6 +51,10 @@ pub const MANUAL: &str = "manual";
 
 /// How often the task tries a driver that can't be reached, with growing pauses: some hours in all.
 const RETRIES: i32 = 12;
+
+/// How soon, and how late at most, an open payment is asked about again.
+const SOONEST_LOOK: Duration = Duration::from_mins(2);
+const LATEST_LOOK: Duration = Duration::from_hours(6);
 
 /// Starts to charge what is open of an invoice to a stored method. One payment of an invoice at a time: if one is open
 /// already, that is given.
@@ -75,28 +88,70 @@ pub(crate) fn charge(
         created_by: user,
         created: now,
         modified: now,
+        wake_at: None,
     };
     rows::insert(tx, &row)?;
+    enqueue(tx, &row)?;
+    trip("billing.charge_enqueued")?;
+    Ok(Some(row))
+}
+
+/// Enqueues the task that charges a payment, or asks what has become of it.
+fn enqueue(tx: &mut Tx<'_>, payment: &PaymentRow) -> Result<(), StoreError> {
+    let project = home(tx, payment.organization_id)?;
+    tx.enqueue(&NewTask {
+        kind: ChargePayment::NAME,
+        organization: payment.organization_id,
+        project,
+        resource_type: "payment",
+        resource: payment.id.cast(),
+        parameters: json!({ "invoice_id": payment.invoice_id, "amount": payment.amount.fixed::<2>().to_string() }),
+        max_retries: RETRIES,
+        created_by: payment.created_by,
+        request: None,
+    })?;
+    Ok(())
+}
+
+/// Tasks lie in a project, payments and their methods don't: the organization's first one stands for it.
+fn home(tx: &mut Tx<'_>, organization: Id<Organization>) -> Result<Id<Project>, StoreError> {
     let project: Option<Id<Project>> = projects::table
-        .filter(projects::organization_id.eq(account.organization_id))
+        .filter(projects::organization_id.eq(organization))
         .filter(projects::is_default.eq(true))
         .select(projects::id)
         .first(tx.conn())
         .optional()?;
-    tx.enqueue(&NewTask {
-        kind: ChargePayment::NAME,
-        organization: account.organization_id,
-        // Tasks lie in a project, payments don't: the organization's first one stands for it.
-        project: project.unwrap_or_else(|| account.organization_id.cast()),
-        resource_type: "payment",
-        resource: row.id.cast(),
-        parameters: json!({ "invoice_id": invoice.id, "amount": row.amount.fixed::<2>().to_string() }),
-        max_retries: RETRIES,
-        created_by: user,
-        request: None,
-    })?;
-    trip("billing.charge_enqueued")?;
-    Ok(Some(row))
+    Ok(project.unwrap_or_else(|| organization.cast()))
+}
+
+/// Asks the provider, in a task, what has become of a payment that is still open.
+pub(crate) fn ask(tx: &mut Tx<'_>, id: PaymentId) -> Result<(), StoreError> {
+    let mut payment = rows::get(tx.conn(), id)?;
+    if !payment.is_open() {
+        return Ok(());
+    }
+    payment.wake_at = None;
+    rows::save(tx, &mut payment)?;
+    enqueue(tx, &payment)
+}
+
+/// The clock of an open payment.
+pub(crate) fn tick(
+    tx: &mut Tx<'_>,
+    billing: &Billing,
+    organization: Id<Organization>,
+    id: PaymentId,
+) -> Result<(), StoreError> {
+    accounts::lock_account(tx, organization, &billing.settings().currency)?;
+    let due = rows::get(tx.conn(), id)?.wake_at.is_some_and(|at| at <= tx.now());
+    if due { ask(tx, id) } else { Ok(()) }
+}
+
+/// When the provider is asked next: soon at first, then ever more seldom. What the provider reports by itself comes in
+/// between; this is for what it does not.
+fn next_look(payment: &PaymentRow, now: Time) -> Time {
+    let age = now.since(payment.created);
+    now + (age / 4).clamp(SOONEST_LOOK, LATEST_LOOK)
 }
 
 /// Charges the default method, if there is one that can be charged and the organization lets it be.
@@ -143,6 +198,7 @@ pub(crate) fn settle(
     if payment.status == PaymentStatus::Succeeded {
         return Ok(());
     }
+    payment.wake_at = None;
     match outcome {
         Charged::Succeeded { reference } => {
             payment.status = PaymentStatus::Succeeded;
@@ -156,6 +212,7 @@ pub(crate) fn settle(
         }
         Charged::Pending { reference } => {
             payment.reference = Some(reference.clone());
+            payment.wake_at = Some(next_look(&payment, tx.now()));
             rows::save(tx, &mut payment)
         }
         Charged::RequiresAction {
@@ -165,6 +222,7 @@ pub(crate) fn settle(
             payment.status = PaymentStatus::RequiresAction;
             payment.reference = Some(reference.clone());
             payment.redirect_url = Some(redirect_url.clone());
+            payment.wake_at = Some(next_look(&payment, tx.now()));
             rows::save(tx, &mut payment)
         }
         Charged::Declined { reason } => {
@@ -172,6 +230,10 @@ pub(crate) fn settle(
             payment.failure_reason = Some(reason.clone());
             payment.redirect_url = None;
             rows::save(tx, &mut payment)?;
+            // Given up because the invoice is paid otherwise, or cancelled: nothing to tell.
+            if !invoice.is_open() {
+                return Ok(());
+            }
             letters::send(tx, billing, &account, Occasion::PaymentFailed, &invoice)
         }
     }
@@ -230,6 +292,7 @@ pub(crate) fn manual(
         created_by: None,
         created: now,
         modified: now,
+        wake_at: None,
     };
     rows::insert(tx, &row)?;
     invoices::receive(tx, billing, account, invoice, (MANUAL, row.id, amount), None)?;
@@ -254,12 +317,14 @@ pub(crate) async fn attach(
     organization: Id<Organization>,
     kind: MethodType,
     token: &str,
+    known: Option<String>,
 ) -> Option<Result<(&'static str, Attached), DriverError>> {
     let driver = billing.first_driver()?;
     let wanted = NewMethod {
         organization,
         kind,
         token: token.to_owned(),
+        known,
     };
     Some(
         driver

@@ -55,6 +55,17 @@ pub struct PaymentRow {
     pub created_by: Option<Id<User>>,
     pub created: Time,
     pub modified: Time,
+    pub wake_at: Option<Time>,
+}
+
+impl PaymentRow {
+    /// Whether it may still succeed.
+    pub const fn is_open(&self) -> bool {
+        matches!(
+            self.status,
+            PaymentStatus::Pending | PaymentStatus::RequiresAction
+        )
+    }
 }
 
 pub(super) fn get(conn: &mut Conn, id: PaymentId) -> Result<PaymentRow, StoreError> {

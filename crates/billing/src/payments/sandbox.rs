@@ -46,9 +46,13 @@ impl PaymentDriver for Sandbox {
         Box::pin(async { Ok(()) })
     }
 
-    fn charge(&self, charge: Charge) -> Later<'_, Charged> {
+    fn prepare<'a>(&'a self, charge: &'a Charge) -> Later<'a, Option<String>> {
+        Box::pin(async move { Ok(Some(reference(charge))) })
+    }
+
+    fn charge<'a>(&'a self, charge: &'a Charge) -> Later<'a, Charged> {
         Box::pin(async move {
-            let reference = format!("sandbox_{}", charge.payment);
+            let reference = reference(charge);
             let outcome = match charge.method.as_str() {
                 token if token.starts_with("tok_declined") => Charged::Declined {
                     reason: "The card was declined.".to_owned(),
@@ -63,4 +67,16 @@ impl PaymentDriver for Sandbox {
             Ok(outcome)
         })
     }
+
+    fn abandon<'a>(&'a self, _reference: &'a str) -> Later<'a, Charged> {
+        Box::pin(async {
+            Ok(Charged::Declined {
+                reason: "The payment was not confirmed in time.".to_owned(),
+            })
+        })
+    }
+}
+
+fn reference(charge: &Charge) -> String {
+    format!("sandbox_{}", charge.payment)
 }

@@ -64,6 +64,54 @@ pub fn change(
     wanted: &Change,
     user: Option<Id<User>>,
 ) -> Result<Changed, StoreError> {
+    let (account, service, difference) = rewrite(tx, billing, id, wanted, user)?;
+    if difference.is_positive() {
+        charge(tx, billing, &account, &service, difference, user)
+    } else if difference.is_zero() {
+        Ok(Changed::default())
+    } else {
+        let reason = format!("{}: lower price for the time already paid", service.name);
+        let note = invoices::free_credit_note(tx, billing, &account, -difference, (&reason, user))?;
+        let credited = -note.total;
+        settle_open(tx, billing, &account, service.id, user)?;
+        Ok(Changed {
+            credited,
+            invoice: Some(note),
+            amount_due: Amount::ZERO,
+        })
+    }
+}
+
+/// Changes what a service is, at once, where what that costs for the rest of the present period was ordered and is paid:
+/// `paid`, without tax. If more time has been paid at the old price since, the rest is charged too. What has passed
+/// between the order and this is not given back.
+///
+/// # Errors
+/// The database refused.
+pub fn change_paid(
+    tx: &mut Tx<'_>,
+    billing: &Billing,
+    id: ServiceId,
+    (wanted, paid): (&Change, Amount),
+    user: Option<Id<User>>,
+) -> Result<Changed, StoreError> {
+    let (account, service, difference) = rewrite(tx, billing, id, wanted, user)?;
+    let rest = difference - paid;
+    if rest.is_positive() {
+        charge(tx, billing, &account, &service, rest, user)
+    } else {
+        Ok(Changed::default())
+    }
+}
+
+/// Writes down what a service becomes; gives what is to be settled for that.
+fn rewrite(
+    tx: &mut Tx<'_>,
+    billing: &Billing,
+    id: ServiceId,
+    wanted: &Change,
+    user: Option<Id<User>>,
+) -> Result<(AccountRow, ServiceRow, Amount), StoreError> {
     let (account, mut service) = life::lock(tx, billing, id)?;
     let now = tx.now();
     let difference = difference(&service, wanted, now);
@@ -88,25 +136,11 @@ pub fn change(
     rows::save(tx, &mut service, billing.settings().renewal_days)?;
     billing.product(&service.kind)?.changed(tx, &service)?;
     trip("billing.changed")?;
-    if difference.is_positive() {
-        charge(tx, billing, &account, &service, difference, user)
-    } else if difference.is_zero() {
-        Ok(Changed::default())
-    } else {
-        let reason = format!("{}: lower price for the time already paid", service.name);
-        let note = invoices::free_credit_note(tx, billing, &account, -difference, (&reason, user))?;
-        let credited = -note.total;
-        settle_open(tx, billing, &account, service.id, user)?;
-        Ok(Changed {
-            credited,
-            invoice: Some(note),
-            amount_due: Amount::ZERO,
-        })
-    }
+    Ok((account, service, difference))
 }
 
-/// What the change costs (or gives back, if negative) for time that is paid already, without tax.
-fn difference(service: &ServiceRow, wanted: &Change, now: kernel::time::Time) -> Amount {
+/// What a change costs (or gives back, if negative) at `now` for time that is paid already, without tax.
+pub fn difference(service: &ServiceRow, wanted: &Change, now: kernel::time::Time) -> Amount {
     let whole = |price: Amount, quantity: i64| {
         Line::sum(
             Amount::from_ten_thousandths(quantity.saturating_mul(10_000)),

@@ -126,7 +126,7 @@ pub(crate) fn tick(tx: &mut Tx<'_>, billing: &Billing, id: ServiceId) -> Result<
 }
 
 /// Invoices the next period, and pays it from credit if the organization wants that.
-fn renew(
+pub(super) fn renew(
     tx: &mut Tx<'_>,
     billing: &Billing,
     account: &AccountRow,

@@ -3,6 +3,7 @@
 //! Products tell how provisioning went ([`provisioned`], [`failed`]), change ([`change`], [`change_cycle`]) and cancel
 //! ([`cancel_at_end`], [`cancel_now`]). The clock ([`crate::clocks`]) renews, suspends and ends.
 
+mod ahead;
 mod api;
 mod change;
 mod cycle;
@@ -19,8 +20,10 @@ use kernel::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
+    ahead::{RenewalRefused, renew_ahead},
     change::{
-        Change, Changed, cancel_at_end, cancel_now, change, change_cycle, change_price, revoke_cancellation,
+        Change, Changed, cancel_at_end, cancel_now, change, change_cycle, change_paid, change_price, difference,
+        revoke_cancellation,
     },
     cycle::Cycle,
     life::{failed, provisioned},
@@ -47,4 +50,17 @@ pub fn of_resource(
     resource: AnyId,
 ) -> Result<Option<ServiceRow>, StoreError> {
     rows::find_of_resource(conn, organization, kind, resource)
+}
+
+/// The newest service of each of these resources, in no order; those that have none are left out.
+///
+/// # Errors
+/// The database refused.
+pub fn of_resources(
+    conn: &mut Conn,
+    organization: Id<Organization>,
+    kind: &str,
+    resources: &[AnyId],
+) -> Result<Vec<ServiceRow>, StoreError> {
+    rows::find_of_resources(conn, organization, kind, resources)
 }

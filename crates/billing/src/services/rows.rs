@@ -131,6 +131,28 @@ pub(crate) fn find_of_resource(
     Ok(query.first(conn).optional()?)
 }
 
+/// The newest services of some resources of an organization.
+pub(super) fn find_of_resources(
+    conn: &mut Conn,
+    organization: Id<Organization>,
+    kind: &str,
+    resources: &[AnyId],
+) -> Result<Vec<ServiceRow>, StoreError> {
+    if resources.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = services::table
+        .filter(services::organization_id.eq(organization))
+        .filter(services::kind.eq(kind))
+        .filter(services::resource_id.eq_any(resources.to_vec()))
+        .order((services::created.desc(), services::id.desc()))
+        .select(ServiceRow::as_select());
+    let mut found: Vec<ServiceRow> = query.load(conn)?;
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|row| seen.insert(row.resource_id));
+    Ok(found)
+}
+
 pub(crate) fn of_order(conn: &mut Conn, order: Id<OrderKind>) -> Result<Vec<ServiceRow>, StoreError> {
     let query = services::table
         .filter(services::order_id.eq(order))

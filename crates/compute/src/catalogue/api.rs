@@ -206,7 +206,7 @@ pub struct InstanceSizeAddon {
     pub is_active: bool,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct InstanceSizeAddonPricing {
     #[schema(read_only)]
     pub id: SizePartId,

@@ -14,7 +14,6 @@ use super::{
         Addon, BillingType, CpuModel, DatacenterLocation, Image, InstanceImage, InstanceSize, Location,
         Shown, Size, Visibility,
     },
-    may_know,
 };
 use crate::Compute;
 
@@ -257,7 +256,7 @@ pub(crate) async fn list_instance_images(
     let mut images: Vec<_> = catalogue
         .images
         .iter()
-        .filter(|image| may_know(scope.organization, image) && image.is_active == active)
+        .filter(|image| catalogue.may_know(scope.organization, image) && image.is_active == active)
         .filter(|image| visibility.is_none_or(|visibility| image.visibility == visibility))
         .filter(|image| {
             os_name

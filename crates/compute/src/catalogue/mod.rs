@@ -4,12 +4,16 @@
 //! when its version, a counter in the database, has grown.
 
 pub mod api;
+pub mod file;
 mod list;
 pub mod rows;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -48,6 +52,8 @@ pub struct Catalogue {
     size_by_id: HashMap<Id<Size>, usize>,
     location_by_id: HashMap<Id<Location>, usize>,
     image_by_id: HashMap<Id<Image>, usize>,
+    /// Images that only instances made from them show.
+    deleted: HashSet<Id<Image>>,
 }
 
 impl Catalogue {
@@ -72,9 +78,19 @@ impl Catalogue {
             .collect();
     }
 
+    /// All locations, in use or not.
+    pub(crate) fn locations(&self) -> impl Iterator<Item = &DatacenterLocation> {
+        self.locations.iter().map(|location| &**location)
+    }
+
     /// A size, on offer or not.
     pub fn size(&self, id: Id<Size>) -> Option<&Shown<InstanceSize>> {
         self.size_by_id.get(&id).and_then(|at| self.sizes.get(*at))
+    }
+
+    /// All sizes, on offer or not.
+    pub fn sizes(&self) -> &[Shown<InstanceSize>] {
+        &self.sizes
     }
 
     /// A location, in use or not.
@@ -89,14 +105,23 @@ impl Catalogue {
         self.image_by_id.get(&id).and_then(|at| self.images.get(*at))
     }
 
+    /// The public image of this slug, if it is on offer.
+    pub fn public_image(&self, slug: &str) -> Option<&Shown<InstanceImage>> {
+        let is_it = |image: &&Shown<InstanceImage>| {
+            image.slug == slug && image.is_active && image.visibility == Visibility::Public
+        };
+        self.images.iter().find(is_it)
+    }
+
     /// An image that `organization` may know of: a public one, or its own.
     pub fn image_for(&self, organization: Id<Organization>, id: Id<Image>) -> Option<&Shown<InstanceImage>> {
-        self.image(id).filter(|image| may_know(organization, image))
+        self.image(id).filter(|image| self.may_know(organization, image))
     }
-}
 
-fn may_know(organization: Id<Organization>, image: &InstanceImage) -> bool {
-    image.visibility == Visibility::Public || image.organization_id == Some(organization)
+    fn may_know(&self, organization: Id<Organization>, image: &InstanceImage) -> bool {
+        let is_theirs = image.visibility == Visibility::Public || image.organization_id == Some(organization);
+        is_theirs && !self.deleted.contains(&image.id)
+    }
 }
 
 /// How long the copy in memory is trusted without asking for the version.
@@ -104,30 +129,53 @@ const TRUSTED: Duration = Duration::from_secs(1);
 
 /// The copy in memory. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Catalogues(Arc<RwLock<Option<Checked>>>);
+pub struct Catalogues(Arc<Shared>);
 
-/// When the version was last asked for, and what was current then.
-type Checked = (Instant, Arc<Catalogue>);
+#[derive(Debug, Default)]
+struct Shared {
+    copy: RwLock<Option<Checked>>,
+    /// Grows with every change that this node makes itself.
+    changes: AtomicU64,
+}
+
+/// A copy, when the version was last asked for, and which of this node's changes it has surely seen.
+#[derive(Clone, Debug)]
+struct Checked {
+    at: Instant,
+    changes: u64,
+    catalogue: Arc<Catalogue>,
+}
 
 impl Catalogues {
     /// The present catalogue, at most a second behind another node's change.
     pub(crate) async fn current(&self, app: &App) -> ApiResult<Arc<Catalogue>> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((checked, catalogue)) = &known
-            && checked.elapsed() < TRUSTED
+        let changes = self.0.changes.load(Ordering::SeqCst);
+        let known = self.0.copy.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = &known
+            && known.at.elapsed() < TRUSTED
+            && known.changes == changes
         {
-            return Ok(Arc::clone(catalogue));
+            return Ok(Arc::clone(&known.catalogue));
         }
         let loaded = app
             .store()
             .read("load_catalogue", move |conn| match known {
-                Some((_, catalogue)) if catalogue.version == rows::version(conn)? => Ok(catalogue),
+                Some(Checked { catalogue, .. }) if catalogue.version == rows::version(conn)? => Ok(catalogue),
                 _ => rows::load(conn).map(Arc::new),
             })
             .await
             .map_err(kernel::http::ApiError::from)?;
-        let entry = (Instant::now(), Arc::clone(&loaded));
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(entry);
+        let checked = Checked {
+            at: Instant::now(),
+            changes,
+            catalogue: Arc::clone(&loaded),
+        };
+        *self.0.copy.write().unwrap_or_else(PoisonError::into_inner) = Some(checked);
         Ok(loaded)
+    }
+
+    /// After a change of this node's own: who reads from now on sees it.
+    pub(crate) fn look_again(&self) {
+        self.0.changes.fetch_add(1, Ordering::SeqCst);
     }
 }

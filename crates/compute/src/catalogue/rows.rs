@@ -169,7 +169,7 @@ pub fn bump_version(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     identity::counters::next(tx, VERSION).map(drop)
 }
 
-/// Everything, in nine queries whatever its size.
+/// Everything, in ten queries whatever its size.
 pub(super) fn load(conn: &mut Conn) -> Result<Catalogue, StoreError> {
     let version = version(conn)?;
     let addons: Vec<Arc<Addon>> = addons::table
@@ -321,8 +321,9 @@ pub(super) fn load(conn: &mut Conn) -> Result<Catalogue, StoreError> {
         .order((images::name, images::id))
         .load::<ImageRow>(conn)?
     {
-        catalogue.images.push(shown(image(row))?);
+        catalogue.images.push(shown(InstanceImage::from(row))?);
     }
+    catalogue.deleted = crate::images::rows::deleted(conn)?;
     catalogue.index();
     Ok(catalogue)
 }
@@ -392,45 +393,47 @@ fn size(
     }
 }
 
-fn image(row: ImageRow) -> InstanceImage {
-    let ImageRow {
-        id,
-        organization_id,
-        name,
-        slug,
-        description,
-        visibility,
-        os_name,
-        os_version,
-        os_architecture,
-        language,
-        is_active,
-        is_featured,
-        is_windows,
-        requires_license_addon,
-        min_disk_gb,
-        min_ram_mb,
-        created,
-        modified,
-    } = row;
-    InstanceImage {
-        id,
-        organization_id,
-        name,
-        slug,
-        description,
-        visibility,
-        os_name,
-        os_version,
-        os_architecture,
-        language,
-        is_active,
-        is_featured,
-        is_windows,
-        requires_license_addon,
-        min_disk_gb,
-        min_ram_mb,
-        created,
-        modified,
+impl From<ImageRow> for InstanceImage {
+    fn from(row: ImageRow) -> Self {
+        let ImageRow {
+            id,
+            organization_id,
+            name,
+            slug,
+            description,
+            visibility,
+            os_name,
+            os_version,
+            os_architecture,
+            language,
+            is_active,
+            is_featured,
+            is_windows,
+            requires_license_addon,
+            min_disk_gb,
+            min_ram_mb,
+            created,
+            modified,
+        } = row;
+        Self {
+            id,
+            organization_id,
+            name,
+            slug,
+            description,
+            visibility,
+            os_name,
+            os_version,
+            os_architecture,
+            language,
+            is_active,
+            is_featured,
+            is_windows,
+            requires_license_addon,
+            min_disk_gb,
+            min_ram_mb,
+            created,
+            modified,
+        }
     }
 }

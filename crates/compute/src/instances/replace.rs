@@ -8,19 +8,31 @@ use kernel::{
     audit::{AuditStatus, Changes, Event, Origin},
     http::{self, Answer, ApiError, ApiResult, PathId},
     id::Id,
-    store::Tx,
+    store::{StoreError, Tx},
     tasks::NewTask,
 };
+use billing::Billing;
+use serde_json::json;
 
 use super::{
     InstancesUpdate,
     api::{Instance, InstanceKind, InstanceReplace, Wanted},
+    billing_cycle,
     rows::{self, InstanceRow},
     rules::{self, Change, Reference, References, VpcChoice},
     steps::AttachVpc,
     views,
 };
-use crate::{Compute, catalogue::Catalogue, vpcs};
+use crate::{
+    Compute,
+    catalogue::{Catalogue, api::PriceCycle},
+    machines::{
+        self,
+        kinds::{self, name},
+        wishes,
+    },
+    product, vpcs,
+};
 
 /// [Instances] Replace compute instance metadata
 ///
@@ -53,22 +65,29 @@ pub(crate) async fn replace_instance(
     change: http::Change<InstanceReplace>,
 ) -> ApiResult<Response> {
     let catalogue = compute.catalogues.current(&compute.app).await?;
-    let caller = scope.caller.clone();
+    let (app, caller) = (compute.app.clone(), scope.caller.clone());
     let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceReplace>| {
-        change_metadata(tx, &scope, &catalogue, id, change, |body| &body.0)
+        change_metadata(tx, (&scope, &compute.billing), &catalogue, id, change, |body| &body.0)
     };
-    change.run(&compute.app, &caller, "replace_instance", work).await
+    change.run(&app, &caller, "replace_instance", work).await
 }
 
 /// What PUT and PATCH do, in their transaction; `wanted` finds the fields in either body.
 pub(super) fn change_metadata<T>(
     tx: &mut Tx<'_>,
-    scope: &ProjectScope<InstancesUpdate>,
+    (scope, billing): (&ProjectScope<InstancesUpdate>, &Billing),
     catalogue: &Arc<Catalogue>,
     id: Id<InstanceKind>,
     change: &http::Change<T>,
     wanted: impl Fn(&T) -> &Wanted,
 ) -> ApiResult<Answer<Instance>> {
+    // Who moves money locks the account before the instance. A faulty body, which comes to light later, moves none.
+    let service = match change.body() {
+        Ok(body) if wanted(body).billing_cycle.is_some() => {
+            product::lock_service(tx, billing, scope.organization, id)?
+        }
+        _ => None,
+    };
     let (instance, vpc, state) = rows::find_locked(tx, scope.project, id)?.ok_or_else(ApiError::not_found)?;
     change.check_version(instance.version)?;
     let wanted = wanted(change.body()?);
@@ -107,6 +126,15 @@ pub(super) fn change_metadata<T>(
                 Some(scope.project),
                 &updated(&row, changes),
             )?;
+            if row.hostname != instance.hostname {
+                tell_hostname(tx, scope, &instance, &row)?;
+            }
+            if let Some(service) = service
+                && row.billing_cycle != instance.billing_cycle
+                && let Some(cycle) = PriceCycle::from_word(row.billing_cycle.as_str())
+            {
+                billing_cycle::bill(tx, billing, &service, &size, cycle, scope.caller.user)?;
+            }
             let vpc = match move_to {
                 Some(moved) => {
                     let (previous, vpc) = *moved;
@@ -124,6 +152,20 @@ pub(super) fn change_metadata<T>(
     };
     let views = views::complete(tx.conn(), catalogue, found)?;
     Ok(Answer::ok(views.body, views.version))
+}
+
+/// Enqueues what brings a new host name to the machine, if there is one: it holds from its next start on.
+fn tell_hostname(
+    tx: &mut Tx<'_>,
+    scope: &ProjectScope<InstancesUpdate>,
+    before: &InstanceRow,
+    after: &InstanceRow,
+) -> Result<(), StoreError> {
+    let Some(machine) = machines::rows::find(tx.conn(), after.id)? else { return Ok(()) };
+    let mut task = kinds::task(name::HOSTNAME, after, Some((scope.caller.user, scope.request.id)));
+    task.parameters = json!({ "hostname": after.hostname, "previous_hostname": before.hostname });
+    let task = tx.enqueue(&task)?;
+    wishes::keep(tx, task, (before, &machine), (after, &machine))
 }
 
 fn refer<K>(wanted: Option<Id<K>>, own: Id<K>, exists: impl Fn(Id<K>) -> bool) -> Reference {

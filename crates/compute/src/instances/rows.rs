@@ -1,10 +1,10 @@
 //! The tables of instances. Every finder takes the project: there is no way to ask for an instance without saying
 //! whose it is.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use diesel::{
-    ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, RunQueryDsl,
+    AsChangeset, ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, RunQueryDsl,
     Selectable, SelectableHelper,
 };
 use kernel::{
@@ -27,8 +27,8 @@ use crate::{
 };
 
 /// A row of `instances`.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = instances)]
+#[derive(Clone, Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = instances, treat_none_as_null = true)]
 #[expect(missing_docs, reason = "the migrations document columns")]
 pub struct InstanceRow {
     pub id: Id<InstanceKind>,
@@ -183,6 +183,18 @@ pub(crate) fn find_locked(
     Ok(Some((row, vpc, state)))
 }
 
+/// Whether a project has this instance.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn exists(conn: &mut Conn, project: Id<Project>, id: Id<InstanceKind>) -> Result<bool, StoreError> {
+    let query = instances::table
+        .filter(instances::id.eq(id))
+        .filter(instances::project_id.eq(project));
+    let found: Option<Id<InstanceKind>> = query.select(instances::id).first(conn).optional()?;
+    Ok(found.is_some())
+}
+
 /// Instances of a project by their ids, in no order.
 pub(crate) fn find_many(
     conn: &mut Conn,
@@ -287,6 +299,62 @@ pub(crate) fn update(tx: &mut Tx<'_>, row: &InstanceRow) -> Result<(), StoreErro
     } else {
         Err(StoreError::Contended("the instance's version".to_owned()))
     }
+}
+
+/// One instance of a project by itself, kept from changing until this transaction ends.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn lock_row(
+    tx: &mut Tx<'_>,
+    project: Id<Project>,
+    id: Id<InstanceKind>,
+) -> Result<Option<InstanceRow>, StoreError> {
+    let query = instances::table
+        .filter(instances::id.eq(id))
+        .filter(instances::project_id.eq(project))
+        .select(InstanceRow::as_select());
+    Ok(lock("instances", query).get_result(tx.conn()).optional()?)
+}
+
+/// Writes all of an instance back that this transaction has locked, as its next version.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn save(tx: &mut Tx<'_>, row: &mut InstanceRow) -> Result<(), StoreError> {
+    row.version += 1;
+    // Never before the last change, even if the machine's clock was set back.
+    row.modified = tx.now().max(row.modified + Duration::from_micros(1));
+    diesel::update(instances::table.find(row.id))
+        .set(&*row)
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// Writes down which addresses are an instance's primary ones.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn set_primary_addresses(tx: &mut Tx<'_>, row: &InstanceRow) -> Result<(), StoreError> {
+    diesel::update(instances::table.find(row.id))
+        .set((
+            instances::primary_ipv4.eq(row.primary_ipv4),
+            instances::primary_ipv6.eq(row.primary_ipv6),
+        ))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// How many instances an organization has: what is over is not counted.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn count_live(conn: &mut Conn, organization: Id<Organization>) -> Result<i64, StoreError> {
+    Ok(instances::table
+        .filter(instances::organization_id.eq(organization))
+        .filter(instances::status.ne_all([InstanceStatus::Terminated, InstanceStatus::Cancelled]))
+        .count()
+        .get_result(conn)?)
 }
 
 /// Makes the filterable copy of the tags equal to the tags.

@@ -171,7 +171,7 @@ fn has_price(size: &InstanceSize, cycle: BillingCycle) -> bool {
 }
 
 /// RFC 1123, section 2.1: labels of 1 to 63 letters, digits and hyphens, no hyphen at an end; 255 in all.
-pub(super) fn is_hostname(text: &str) -> bool {
+pub(crate) fn is_hostname(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label

@@ -8,19 +8,21 @@ use kernel::{
     audit::{AuditStatus, Changes, Event, Origin},
     id::Id,
     store::{StoreError, Tx, lock},
-    tasks::{Done, Kind, NewTask, Outcome, Step, StepError, TaskRow, Work},
+    schema::tasks,
+    tasks::{Done, Kind, NewTask, Outcome, Step, StepError, TaskRow, TaskStatus, Verdict, Work},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
     api::InstanceKind,
-    rows::{InstanceRow, update},
+    rows::{InstanceRow, lock_row, save, update},
 };
 use crate::{events::INSTANCE_FAILED, network::NetworkDriver, schema::instances, vpcs::api::VpcKind};
 
 /// Moves an instance's interface to the VPC that its row names already.
 pub struct AttachVpc {
+    name: &'static str,
     steps: Vec<Arc<dyn Step>>,
 }
 
@@ -39,10 +41,13 @@ impl std::fmt::Debug for AttachVpc {
 
 impl AttachVpc {
     const NAME: &'static str = "attach_vpc";
+    /// The same on the way to the project's default VPC.
+    pub(crate) const DETACH: &'static str = "detach_vpc";
 
     /// The kind, on this driver.
     pub fn new(network: &Arc<dyn NetworkDriver>) -> Self {
         Self {
+            name: Self::NAME,
             steps: vec![
                 Arc::new(Detach {
                     network: Arc::clone(network),
@@ -51,6 +56,14 @@ impl AttachVpc {
                     network: Arc::clone(network),
                 }),
             ],
+        }
+    }
+
+    /// The kind that leads back to the default VPC, on this driver.
+    pub fn detaching(network: &Arc<dyn NetworkDriver>) -> Self {
+        Self {
+            name: Self::DETACH,
+            ..Self::new(network)
         }
     }
 
@@ -72,7 +85,7 @@ impl AttachVpc {
 
 impl Kind for AttachVpc {
     fn name(&self) -> &'static str {
-        Self::NAME
+        self.name
     }
 
     fn steps(&self) -> &[Arc<dyn Step>] {
@@ -82,12 +95,49 @@ impl Kind for AttachVpc {
     /// A move that failed was undone by its steps: the row says again where the instance is, unless a later change
     /// has already asked for something else.
     fn ended(&self, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
+        match outcome {
+            Outcome::Completed => Ok(()),
+            Outcome::Failed => stay(tx, task),
+        }
+    }
+
+    fn withdrawn(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
+        if is_overtaken(tx, task)? {
+            return Ok(Err("A later change of VPC waits behind this one: cancel that first."));
+        }
+        stay(tx, task).map(Ok)
+    }
+
+    fn renewed(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
+        let Ok(wanted) = task.parameters.read::<Move>() else {
+            return Ok(Err("The task's parameters can't be read."));
+        };
+        let Some(mut row) = lock_row(tx, task.project_id, task.resource_id.cast())? else { return Ok(Ok(())) };
+        if row.vpc_id != wanted.previous_vpc_id {
+            return Ok(Err("The instance is in another VPC by now: attach it anew."));
+        }
+        row.vpc_id = wanted.vpc_id;
+        save(tx, &mut row).map(Ok)
+    }
+}
+
+/// Whether another change of VPC waits.
+fn is_overtaken(tx: &mut Tx<'_>, task: &TaskRow) -> Result<bool, StoreError> {
+    let later: i64 = tasks::table
+        .filter(tasks::resource_id.eq(task.resource_id))
+        .filter(tasks::kind.eq_any([AttachVpc::NAME, AttachVpc::DETACH]))
+        .filter(tasks::status.eq_any([TaskStatus::Pending, TaskStatus::Running]))
+        .filter(tasks::created.gt(task.created))
+        .count()
+        .get_result(tx.conn())?;
+    Ok(later > 0)
+}
+
+/// The row says again where the instance is, unless a later change has already asked for something else.
+fn stay(tx: &mut Tx<'_>, task: &TaskRow) -> Result<(), StoreError> {
         let Ok(wanted) = task.parameters.read::<Move>() else {
             return Ok(());
         };
-        if outcome == Outcome::Completed {
-            return Ok(());
-        }
         let query = instances::table
             .filter(instances::id.eq(task.resource_id.cast::<InstanceKind>()))
             .filter(instances::project_id.eq(task.project_id))
@@ -126,7 +176,6 @@ impl Kind for AttachVpc {
             "reason": task.error,
         });
         notify(tx, Notice::new(row.organization_id, &INSTANCE_FAILED, facts))
-    }
 }
 
 struct Detach {

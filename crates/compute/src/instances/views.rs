@@ -27,7 +27,7 @@ fn refreshing() -> ApiError {
 }
 
 /// One instance: three queries.
-pub(super) fn one(
+pub(crate) fn one(
     conn: &mut Conn,
     catalogue: &Catalogue,
     project: Id<Project>,
@@ -138,7 +138,7 @@ fn instance(
         os_name,
         primary_ipv4,
         primary_ipv6,
-        ip_addresses: addresses.into_iter().map(address).collect(),
+        ip_addresses: addresses.into_iter().map(IPAddress::from).collect(),
         volumes: volumes?,
         billing_cycle,
         billing_start_date,
@@ -150,46 +150,10 @@ fn instance(
         tags,
         is_active,
         is_installed,
-        state_sync: state.map_or_else(|| unknown_state(id, created), state_sync),
+        state_sync: state_of(state, id, created),
         created,
         modified,
     })
-}
-
-fn address(row: AddressRow) -> IPAddress {
-    let AddressRow {
-        id,
-        organization_id: _,
-        project_id: _,
-        instance_id: _,
-        address,
-        ip_type,
-        interface,
-        netmask,
-        gateway,
-        network_id,
-        vlan,
-        mac_address,
-        is_primary,
-        reverse_dns,
-        created,
-        modified,
-    } = row;
-    IPAddress {
-        id,
-        address,
-        ip_type,
-        interface,
-        netmask,
-        gateway,
-        network_id,
-        vlan,
-        mac_address,
-        is_primary,
-        reverse_dns,
-        created,
-        modified,
-    }
 }
 
 fn volume(row: VolumeRow, catalogue: &Catalogue) -> ApiResult<VolumeSummary> {
@@ -221,6 +185,11 @@ fn volume(row: VolumeRow, catalogue: &Catalogue) -> ApiResult<VolumeSummary> {
         is_active,
         created,
     })
+}
+
+/// What was last seen of an instance's machine.
+pub(crate) fn state_of(state: Option<StateRow>, id: Id<InstanceKind>, created: Time) -> InstanceStateSync {
+    state.map_or_else(|| unknown_state(id, created), state_sync)
 }
 
 fn state_sync(row: StateRow) -> InstanceStateSync {

@@ -1,13 +1,18 @@
-//! The driver of virtual networks: puts an instance's interface into a VPC, or takes it out.
+//! The driver of virtual networks: puts an instance's interface into a VPC, or takes it out, and gives it its addresses.
 
+mod machines;
 mod recording;
 
 use std::{future::Future, pin::Pin};
 
 use kernel::{App, id::Id, store::StoreError};
 
-pub use self::recording::RecordingNetwork;
-use crate::{instances::api::InstanceKind, vpcs::api::VpcKind};
+pub(crate) use self::recording::plan_attachment;
+pub use self::{machines::MachineInterfaces, recording::RecordingNetwork};
+use crate::{
+    instances::{api::InstanceKind, rows::AddressRow},
+    vpcs::api::VpcKind,
+};
 
 /// Why a network could not be changed.
 #[derive(Debug)]
@@ -20,6 +25,12 @@ impl std::fmt::Display for NetworkError {
 }
 
 impl std::error::Error for NetworkError {}
+
+impl From<kernel::tasks::StepError> for NetworkError {
+    fn from(error: kernel::tasks::StepError) -> Self {
+        Self(error.detail)
+    }
+}
 
 impl From<StoreError> for NetworkError {
     fn from(error: StoreError) -> Self {
@@ -37,4 +48,12 @@ pub trait NetworkDriver: Send + Sync {
 
     /// Takes the instance's interface out of the VPC, if it is in it.
     fn detach<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Changed<'a>;
+
+    /// Makes these the addresses of the instance's interfaces: all of them, and no others.
+    fn set_addresses<'a>(
+        &'a self,
+        app: &'a App,
+        instance: Id<InstanceKind>,
+        addresses: Vec<AddressRow>,
+    ) -> Changed<'a>;
 }

@@ -1,13 +1,13 @@
-//! Lists and reads tasks.
+//! Lists tasks, and finds them for others.
 
 use std::collections::HashMap;
 
 use axum::{Json, extract::State};
-use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl, SelectableHelper};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl, SelectableHelper};
 use identity::schema::users;
 use kernel::{
     access::{Permission, Project, ProjectScope, User},
-    http::{ApiError, ApiResult, Page, PageOf, PathId, Query, Versioned},
+    http::{ApiError, ApiResult, Page, PageOf, Query},
     id::{Any, Id},
     schema::tasks,
     store::{Conn, StoreError, sql::MultiBackend},
@@ -15,10 +15,13 @@ use kernel::{
 };
 use serde_json::json;
 
-use super::api::{InstanceTask, InstanceTaskInstance, InstanceTaskUser, TaskType};
+use super::{
+    api::{InstanceTask, InstanceTaskInstance, InstanceTaskUser, TaskType},
+    path::InstancePath,
+};
 use crate::{
     Compute,
-    instances::{InstancesRead, api::InstanceKind},
+    instances::{InstancesRead, api::InstanceKind, rows},
     schema::instances,
 };
 
@@ -63,15 +66,86 @@ pub(crate) async fn list_instance_tasks(
     mut query: Query,
     page: Page,
 ) -> ApiResult<Json<PageOf<InstanceTask>>> {
-    let status = query.choice("status", TaskStatus::from_word);
-    let task_type = query.choice("task_type", TaskType::from_word);
-    let instance = query.id::<Any>("instance_id");
-    let oldest_first = query
-        .ordering(&[("created", ())])
-        .is_some_and(|((), descending)| !descending);
+    let instance = query.id::<InstanceKind>("instance_id");
+    let filter = Filter::read(&mut query, scope.project, instance);
     query.check()?;
-    let filtered = move || {
-        let mut tasks = of_project(scope.project);
+    compute
+        .app
+        .store()
+        .read("list_instance_tasks", move |conn| filter.page(conn, &page).map(Json))
+        .await
+}
+
+/// [Tasks] List instance tasks (nested)
+///
+/// Tasks of one instance.
+#[utoipa::path(
+    get, path = "/v1/organizations/{organization_id}/projects/{project_id}/compute/instances/{instance_id}/tasks",
+    tag = "Compute", operation_id = "list_instance_tasks_nested",
+    params(
+        ("page" = Option<i64>, Query, description = "Page number, starting at 1.", minimum = 1),
+        ("page_size" = Option<i64>, Query, description = "Items on a page.", minimum = 1, maximum = 100),
+        ("status" = Option<TaskStatus>, Query, description = "Only tasks in this state."),
+        ("task_type" = Option<String>, Query, description = "Only tasks of this type."),
+        ("ordering" = Option<String>, Query, description = "`created` or `-created` (the default)."),
+        ("instance_id" = uuid::Uuid, Path, description = "UUID of the instance."),
+        ("organization_id" = uuid::Uuid, Path, description = "Organization that owns the resource."),
+        ("project_id" = uuid::Uuid, Path, description = "Project that contains the resource."),
+    ),
+    responses(
+        (status = 200, description = "Tasks", body = TaskPage),
+        (status = 400, description = "A filter that can't be read"),
+        kernel::http::Refusals,
+    ),
+    security(("BearerAuth" = [])),
+    extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
+        ("x-scope" = json!(InstancesRead::SCOPE))),
+)]
+pub(crate) async fn list_instance_tasks_nested(
+    scope: ProjectScope<InstancesRead>,
+    InstancePath(instance): InstancePath,
+    State(compute): State<Compute>,
+    mut query: Query,
+    page: Page,
+) -> ApiResult<Json<PageOf<InstanceTask>>> {
+    let filter = Filter::read(&mut query, scope.project, Some(instance));
+    query.check()?;
+    compute
+        .app
+        .store()
+        .read("list_instance_tasks_nested", move |conn| {
+            rows::find(conn, scope.project, instance)?.ok_or_else(ApiError::not_found)?;
+            filter.page(conn, &page).map(Json)
+        })
+        .await
+}
+
+/// Which tasks are listed, and in which order.
+#[derive(Clone, Copy, Debug)]
+struct Filter {
+    project: Id<Project>,
+    instance: Option<Id<InstanceKind>>,
+    status: Option<TaskStatus>,
+    task_type: Option<TaskType>,
+    oldest_first: bool,
+}
+
+impl Filter {
+    fn read(query: &mut Query, project: Id<Project>, instance: Option<Id<InstanceKind>>) -> Self {
+        Self {
+            project,
+            instance,
+            status: query.choice("status", TaskStatus::from_word),
+            task_type: query.choice("task_type", TaskType::from_word),
+            oldest_first: query
+                .ordering(&[("created", ())])
+                .is_some_and(|((), descending)| !descending),
+        }
+    }
+
+    fn tasks(&self) -> tasks::BoxedQuery<'static, MultiBackend> {
+        let Self { project, instance, status, task_type, .. } = *self;
+        let mut tasks = of_project(project);
         if let Some(status) = status {
             tasks = tasks.filter(tasks::status.eq(status));
         }
@@ -79,70 +153,84 @@ pub(crate) async fn list_instance_tasks(
             tasks = tasks.filter(tasks::kind.eq(task_type.as_str()));
         }
         if let Some(instance) = instance {
-            tasks = tasks.filter(tasks::resource_id.eq(instance));
+            tasks = tasks.filter(tasks::resource_id.eq(instance.cast::<Any>()));
         }
         tasks
-    };
-    compute
-        .app
-        .store()
-        .read("list_instance_tasks", move |conn| {
-            let count = filtered().count().get_result(conn)?;
-            let (skip, take) = page.window(count)?;
-            let ordered = if oldest_first {
-                filtered().order((tasks::created.asc(), tasks::id.asc()))
-            } else {
-                filtered().order((tasks::created.desc(), tasks::id.desc()))
-            };
-            let rows: Vec<TaskRow> = ordered
-                .select(TaskRow::as_select())
-                .offset(skip)
-                .limit(take)
-                .load(conn)?;
-            page.of(count, shown(conn, rows)?).map(Json)
-        })
-        .await
+    }
+
+    fn page(&self, conn: &mut Conn, page: &Page) -> ApiResult<PageOf<InstanceTask>> {
+        let count = self.tasks().count().get_result(conn)?;
+        let (skip, take) = page.window(count)?;
+        let ordered = if self.oldest_first {
+            self.tasks().order((tasks::created.asc(), tasks::id.asc()))
+        } else {
+            self.tasks().order((tasks::created.desc(), tasks::id.desc()))
+        };
+        let rows: Vec<TaskRow> = ordered
+            .select(TaskRow::as_select())
+            .offset(skip)
+            .limit(take)
+            .load(conn)?;
+        page.of(count, shown(conn, rows)?)
+    }
 }
 
-/// Get instance task
-///
-/// Read one task: what it does, its state, its parameters and its result.
-#[utoipa::path(
-    get, path = "/v1/organizations/{organization_id}/projects/{project_id}/compute/tasks/{id}",
-    tag = "Compute", operation_id = "get_instance_task",
-    params(
-        ("id" = uuid::Uuid, Path, description = "UUID of the task."),
-        ("organization_id" = uuid::Uuid, Path, description = "Organization that owns the resource."),
-        ("project_id" = uuid::Uuid, Path, description = "Project that contains the resource."),
-    ),
-    responses(
-        (status = 200, description = "Task", body = InstanceTask),
-        (status = 401, description = "No credentials, or invalid ones"),
-        (status = 403, description = "Insufficient permissions"),
-        (status = 404, description = "Not found"),
-    ),
-    security(("BearerAuth" = [])),
-    extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
-        ("x-scope" = json!(InstancesRead::SCOPE))),
-)]
-pub(crate) async fn get_instance_task(
-    scope: ProjectScope<InstancesRead>,
-    PathId(id): PathId<Task>,
-    State(compute): State<Compute>,
-) -> ApiResult<Versioned<InstanceTask>> {
-    compute
-        .app
-        .store()
-        .read("get_instance_task", move |conn| {
-            let query = of_project(scope.project)
-                .filter(tasks::id.eq(id))
-                .select(TaskRow::as_select());
-            let rows: Vec<TaskRow> = query.load(conn)?;
-            let version = rows.first().map_or(0, |row| row.modified.micros());
-            let task = shown(conn, rows)?.pop().ok_or_else(ApiError::not_found)?;
-            Ok(Versioned { body: task, version })
-        })
-        .await
+/// The row of one task of a project's instances.
+pub(crate) fn find_row(conn: &mut Conn, project: Id<Project>, id: Id<Task>) -> Result<Option<TaskRow>, StoreError> {
+    let rows = of_project(project).filter(tasks::id.eq(id)).select(TaskRow::as_select());
+    Ok(rows.first(conn).optional()?)
+}
+
+/// A row as the API shows it.
+pub(super) fn show(conn: &mut Conn, row: TaskRow) -> Result<Option<InstanceTask>, StoreError> {
+    Ok(shown(conn, vec![row])?.pop())
+}
+
+/// One task of a project's instances, as the API shows it.
+pub(crate) fn find(conn: &mut Conn, project: Id<Project>, id: Id<Task>) -> Result<Option<InstanceTask>, StoreError> {
+    let rows: Vec<TaskRow> = of_project(project)
+        .filter(tasks::id.eq(id))
+        .select(TaskRow::as_select())
+        .load(conn)?;
+    Ok(shown(conn, rows)?.pop())
+}
+
+/// The newest task of an instance, if there is one.
+pub(crate) fn newest_of(
+    conn: &mut Conn,
+    project: Id<Project>,
+    instance: Id<InstanceKind>,
+) -> Result<Option<InstanceTask>, StoreError> {
+    let rows: Vec<TaskRow> = of_project(project)
+        .filter(tasks::resource_id.eq(instance.cast::<Any>()))
+        .order((tasks::created.desc(), tasks::id.desc()))
+        .limit(1)
+        .select(TaskRow::as_select())
+        .load(conn)?;
+    Ok(shown(conn, rows)?.pop())
+}
+
+/// Whether a task of an instance waits or runs.
+pub(crate) fn has_unfinished(
+    conn: &mut Conn,
+    project: Id<Project>,
+    instance: Id<InstanceKind>,
+) -> Result<bool, StoreError> {
+    let waiting: i64 = of_project(project)
+        .filter(tasks::resource_id.eq(instance.cast::<Any>()))
+        .filter(tasks::status.eq_any([TaskStatus::Pending, TaskStatus::Running]))
+        .count()
+        .get_result(conn)?;
+    Ok(waiting > 0)
+}
+
+/// One task of a project, as the answer of the operation that has enqueued it.
+pub(crate) fn one(conn: &mut Conn, project: Id<Project>, id: Id<Task>) -> ApiResult<InstanceTask> {
+    let query = of_project(project)
+        .filter(tasks::id.eq(id))
+        .select(TaskRow::as_select());
+    let rows: Vec<TaskRow> = query.load(conn)?;
+    shown(conn, rows)?.pop().ok_or_else(ApiError::not_found)
 }
 
 /// Rows with the names of their instances and users: two queries.

@@ -8,8 +8,8 @@ use super::guest::{self, Page, System};
 use crate::{
     error::{HypervisorError, Result},
     model::{
-        BootDisk, BoundForward, Connection, DiskMode, ImageId, Interface, InterfaceId, Observed, RequestId,
-        RootDisk, Size, Statistics, VmId, VmSpec,
+        BootDisk, BoundForward, Connection, DiskMode, Ended, ImageId, Interface, InterfaceId, Observed,
+        RequestId, RootDisk, Size, Statistics, VmId, VmSpec,
     },
     seed::Seed,
 };
@@ -29,6 +29,8 @@ pub(super) struct Machine {
     pub(super) hangs: bool,
     pub(super) log: Vec<u8>,
     pub(super) run: Option<Run>,
+    /// How the last run ended.
+    pub(super) ended: Option<Ended>,
 }
 
 /// A machine that has power. Dropping it ends its pages.
@@ -36,6 +38,8 @@ pub(super) struct Machine {
 pub(super) struct Run {
     since: Instant,
     pub(super) system: System,
+    /// What it has used, where a test says so.
+    pub(super) counted: Option<Statistics>,
     pages: Vec<(InterfaceId, BoundForward, Page)>,
 }
 
@@ -46,6 +50,13 @@ impl Machine {
             .as_ref()
             .is_some_and(|disk| disk.mode == DiskMode::Overlay && disk.image == *image);
         root || self.rescue.as_ref() == Some(image)
+    }
+
+    /// The run is over, if there is one.
+    pub(super) fn end(&mut self, how: Ended) {
+        if self.run.take().is_some() {
+            self.ended = Some(how);
+        }
     }
 
     pub(super) fn start(&mut self, vm: VmId) -> Result<()> {
@@ -61,6 +72,7 @@ impl Machine {
         self.run = Some(Run {
             since: Instant::now(),
             system: System::default(),
+            counted: None,
             pages: Vec::new(),
         });
         for interface in self.interfaces() {
@@ -178,7 +190,7 @@ impl Machine {
             .map_or(0, |spec| u64::from(spec.memory_mib) << 20);
         let counted = |run: &Run| {
             let uptime = run.since.elapsed();
-            Statistics {
+            run.counted.unwrap_or(Statistics {
                 uptime,
                 cpu_time: uptime / 10 + Duration::from_millis(1),
                 memory_total_bytes: memory,
@@ -187,11 +199,12 @@ impl Machine {
                 disk_read_bytes: 1 << 20,
                 disk_reads: 1,
                 ..Statistics::default()
-            }
+            })
         };
         Observed {
             id,
             state: self.power(),
+            ended: self.ended.filter(|_| self.run.is_none()),
             boot: if self.rescue.is_some() {
                 BootDisk::Rescue
             } else {
@@ -204,6 +217,7 @@ impl Machine {
                 .iter()
                 .flat_map(|run| run.pages.iter().map(|(_, forward, _)| *forward))
                 .collect(),
+            disk_bytes: self.disk.as_ref().map(|disk| disk.size_bytes / 4),
             statistics: self.run.as_ref().map(counted),
         }
     }

@@ -21,10 +21,10 @@ use self::machine::{Machine, Run};
 use crate::{
     driver::{Hypervisor, Stream},
     error::{HypervisorError, Result},
-    images::{Image, ImportOptions, Progress, Source, examine, hex, too_large},
+    images::{ExportOptions, Format, Image, ImportOptions, Progress, Source, examine, hex, too_large},
     model::{
-        HostReport, ImageId, Interface, InterfaceId, Observed, PowerState, RequestId, RootDisk, Shutdown,
-        Size, VmId, VmSpec,
+        Ended, HostReport, ImageId, Interface, InterfaceId, Observed, PowerState, RequestId, RootDisk,
+        Shutdown, Size, Statistics, VmId, VmSpec,
     },
     seed::Seed,
 };
@@ -49,6 +49,8 @@ pub struct Double {
 #[derive(Debug, Default)]
 struct Host {
     images: BTreeMap<ImageId, Image>,
+    /// How often the disks were booted that images were made of.
+    boots: BTreeMap<ImageId, u32>,
     machines: BTreeMap<VmId, Machine>,
     calls: Vec<(&'static str, Option<VmId>)>,
     faults: Vec<(&'static str, Fault)>,
@@ -79,7 +81,26 @@ impl Double {
     /// The machine's process dies, as by `kill -9` or a host that ran out of memory.
     pub fn crash(&self, vm: VmId) {
         if let Some(machine) = self.host().machines.get_mut(&vm) {
-            machine.run = None;
+            machine.end(Ended::Cut);
+        }
+    }
+
+    /// The machine's system switches itself off, as by `poweroff` typed into it.
+    pub fn power_off(&self, vm: VmId) {
+        if let Some(machine) = self.host().machines.get_mut(&vm) {
+            machine.end(Ended::Orderly);
+        }
+    }
+
+    /// What the machine has used since its power came on, from now on until it goes off.
+    pub fn count(&self, vm: VmId, used: Statistics) {
+        if let Some(run) = self
+            .host()
+            .machines
+            .get_mut(&vm)
+            .and_then(|machine| machine.run.as_mut())
+        {
+            run.counted = Some(used);
         }
     }
 
@@ -169,7 +190,7 @@ impl Double {
         match host.machines.get_mut(&vm) {
             Some(machine) if machine.hangs && machine.run.is_some() => Shutdown::StillRunning,
             Some(machine) => {
-                machine.run = None;
+                machine.end(Ended::Orderly);
                 Shutdown::Off
             }
             None => Shutdown::Off,
@@ -212,6 +233,10 @@ impl Host {
             "The disk is too small for the image.",
             format!("{} bytes are too small", disk.size_bytes),
         ))
+    }
+
+    fn boots_of(&self, image: &ImageId) -> u32 {
+        self.boots.get(image).copied().unwrap_or(0)
     }
 
     fn machine(&mut self, vm: VmId) -> &mut Machine {
@@ -299,6 +324,39 @@ impl Hypervisor for Double {
         .await
     }
 
+    async fn export_disk(&self, vm: VmId, options: &ExportOptions) -> Result<Image> {
+        self.call("export_disk", Some(vm), |host| {
+            let machine = host.machines.get(&vm);
+            if machine.is_some_and(|machine| machine.run.is_some()) {
+                return Err(HypervisorError::must_be_stopped("an image of its disk"));
+            }
+            let Some((disk, boots)) =
+                machine.and_then(|machine| Some((machine.disk.clone()?, machine.boots)))
+            else {
+                return Err(HypervisorError::last(
+                    "The instance has no disk.",
+                    format!("{vm} has no root disk"),
+                ));
+            };
+            if disk.size_bytes > options.max_virtual_bytes {
+                return Err(too_large(options.max_virtual_bytes));
+            }
+            // What is on it: its image, and what the system has written.
+            let contents = format!("{} {} {boots}", disk.image, disk.size_bytes);
+            let id = ImageId::try_from(hex(&Sha256::digest(contents)))?;
+            let image = Image {
+                id: id.clone(),
+                format: Format::Qcow2,
+                virtual_size: disk.size_bytes,
+                min_disk_bytes: disk.size_bytes,
+                min_memory_mib: options.min_memory_mib,
+            };
+            host.boots.insert(id.clone(), boots);
+            Ok(host.images.entry(id).or_insert(image).clone())
+        })
+        .await
+    }
+
     async fn prepare_disk(&self, vm: VmId, disk: &RootDisk) -> Result<()> {
         self.call("prepare_disk", Some(vm), |host| {
             if host
@@ -309,7 +367,10 @@ impl Hypervisor for Double {
                 return Ok(());
             }
             host.fitting(disk)?;
-            host.machine(vm).disk = Some(disk.clone());
+            let boots = host.boots_of(&disk.image);
+            let machine = host.machine(vm);
+            machine.disk = Some(disk.clone());
+            machine.boots = boots;
             Ok(())
         })
         .await
@@ -350,7 +411,7 @@ impl Hypervisor for Double {
     async fn stop(&self, vm: VmId) -> Result<()> {
         self.call("stop", Some(vm), |host| {
             if let Some(machine) = host.machines.get_mut(&vm) {
-                machine.run = None;
+                machine.end(Ended::Cut);
             }
             Ok(())
         })
@@ -369,7 +430,7 @@ impl Hypervisor for Double {
         self.powers_off(vm, limit).await;
         let mut host = self.host();
         let machine = host.defined(vm)?;
-        machine.run = None;
+        machine.end(Ended::Cut);
         machine.start(vm)?;
         machine.done = Some(request);
         Ok(())
@@ -405,9 +466,10 @@ impl Hypervisor for Double {
                 return Err(HypervisorError::must_be_stopped("a reinstallation"));
             }
             host.fitting(disk)?;
+            let boots = host.boots_of(&disk.image);
             let machine = host.machine(vm);
             machine.disk = Some(disk.clone());
-            machine.boots = 0;
+            machine.boots = boots;
             machine.rescue = None;
             machine.done = Some(request);
             Ok(())
@@ -454,6 +516,10 @@ impl Hypervisor for Double {
             host.defined(vm)?.attach(interface)
         })
         .await
+    }
+
+    async fn ensure_bridge(&self, _bridge: &str) -> Result<()> {
+        self.call("ensure_bridge", None, |_| Ok(())).await
     }
 
     async fn detach_interface(&self, vm: VmId, interface: InterfaceId) -> Result<()> {

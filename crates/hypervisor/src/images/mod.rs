@@ -93,6 +93,33 @@ impl Default for ImportOptions {
     }
 }
 
+/// What an image of a machine's disk insists on.
+#[derive(Clone, Debug)]
+pub struct ExportOptions {
+    /// How large the disk may be, bytes.
+    pub max_virtual_bytes: u64,
+    /// What a machine's memory must be at least to use the image, MiB.
+    pub min_memory_mib: u32,
+    /// How long copying may take.
+    pub limit: Duration,
+}
+
+impl Default for ExportOptions {
+    fn default() -> Self {
+        let ImportOptions {
+            max_virtual_bytes,
+            min_memory_mib,
+            limit,
+            ..
+        } = ImportOptions::default();
+        Self {
+            max_virtual_bytes,
+            min_memory_mib,
+            limit,
+        }
+    }
+}
+
 /// How far an import is. Shared with whoever shows it.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -243,6 +270,35 @@ impl ImageStore {
         Ok(image)
     }
 
+    /// Copies a disk of ours with all that it builds on into one file, which becomes an image.
+    pub(crate) async fn take(
+        &self,
+        disk: &Path,
+        virtual_size: u64,
+        options: &ExportOptions,
+    ) -> Result<Image> {
+        if virtual_size > options.max_virtual_bytes {
+            return Err(too_large(options.max_virtual_bytes));
+        }
+        let flat = self.named_file(CONVERTING)?;
+        self.tool
+            .convert(disk, Format::Qcow2, flat.path(), virtual_size, options.limit)
+            .await?;
+        let id = checksum(flat.path()).await?;
+        if let Some(image) = self.find(&id).await? {
+            return Ok(image);
+        }
+        let image = Image {
+            id,
+            format: Format::Qcow2,
+            virtual_size,
+            min_disk_bytes: virtual_size,
+            min_memory_mib: options.min_memory_mib,
+        };
+        self.keep(flat, &image).await?;
+        Ok(image)
+    }
+
     /// Deletes what imports left behind that were killed. One that is under way elsewhere has written lately.
     pub(crate) async fn sweep(&self) -> Result<()> {
         let wrong =
@@ -323,6 +379,18 @@ async fn receive(
     }
     file.flush().await.map_err(full)?;
     Ok((ImageId::try_from(hex(&sum.finalize()))?, head, size))
+}
+
+async fn checksum(path: &Path) -> Result<ImageId> {
+    let wrong = |error| HypervisorError::host(format!("{} can't be read", path.display()), error);
+    let mut file = tokio::fs::File::open(path).await.map_err(wrong)?;
+    let (mut sum, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer).await.map_err(wrong)? {
+            0 => return ImageId::try_from(hex(&sum.finalize())),
+            count => sum.update(&buffer[..count]),
+        }
+    }
 }
 
 /// The format and the size of the disk, by the file's first bytes.

@@ -18,6 +18,10 @@ use crate::{
     model::{Connection, DiskLimits, DiskMode, ImageId, Interface, InterfaceId, VmId, VmSpec},
 };
 
+/// What QEMU notes on its standard error, with the reason, when a machine's power goes off in order. It is there also
+/// if onetd is not, and gone with the log at the next start.
+pub(super) const SHUTDOWN_REQUEST: &str = "qemu_system_shutdown_request";
+
 /// What a host adds to a machine.
 pub(super) struct Host<'a> {
     /// Whether the processor runs the guest.
@@ -62,6 +66,7 @@ fn identity(words: &mut Words, spec: &VmSpec, folder: &Folder) {
 }
 
 fn hardware(words: &mut Words, spec: &VmSpec, host: &Host<'_>) {
+    words.add("-trace", SHUTDOWN_REQUEST.to_owned());
     words.flag("-nodefaults");
     words.flag("-no-user-config");
     words.add("-machine", "q35,vmport=off,dump-guest-core=off".to_owned());

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{HypervisorError, Result},
-    images::{Format, Image, remove_file},
+    images::{ExportOptions, Format, Image, remove_file},
     model::{DiskMode, ImageId, RequestId, RootDisk, Size, VmId},
     seed::Seed,
 };
@@ -134,6 +134,18 @@ impl Qemu {
             }
         }
         self.host.images.remove(image).await
+    }
+
+    pub(super) async fn copy_disk(&self, vm: VmId, options: &ExportOptions) -> Result<Image> {
+        // Locked until the copy is whole: nobody starts the machine meanwhile, or takes away what its disk builds on.
+        let (_lock, folder, record) = self.stopped(vm, "an image of its disk").await?;
+        let _images = self.host.locks.shared(IMAGES).await?;
+        let disk = record.disk.filter(|_| folder.disk().exists());
+        let disk = disk.ok_or_else(|| no_disk(vm))?;
+        self.host
+            .images
+            .take(&folder.disk(), disk.size_bytes, options)
+            .await
     }
 
     /// Refuses a disk that is too small for its image.

@@ -37,7 +37,7 @@ use self::{
 use crate::{
     driver::{Hypervisor, Stream},
     error::{HypervisorError, Result},
-    images::{Image, ImageStore, ImageTool, ImportOptions, Progress, Source, remove_file},
+    images::{ExportOptions, Image, ImageStore, ImageTool, ImportOptions, Progress, Source, remove_file},
     model::{
         HostReport, ImageId, Interface, InterfaceId, Observed, RequestId, RootDisk, Shutdown, Size, VmId,
         VmSpec,
@@ -223,6 +223,10 @@ impl Hypervisor for Qemu {
         self.remove_unused_image(image).await
     }
 
+    async fn export_disk(&self, vm: VmId, options: &ExportOptions) -> Result<Image> {
+        self.copy_disk(vm, options).await
+    }
+
     async fn prepare_disk(&self, vm: VmId, disk: &RootDisk) -> Result<()> {
         self.make_disk(vm, disk).await
     }
@@ -273,6 +277,10 @@ impl Hypervisor for Qemu {
 
     async fn attach_interface(&self, vm: VmId, interface: &Interface) -> Result<()> {
         self.plug_in(vm, interface).await
+    }
+
+    async fn ensure_bridge(&self, bridge: &str) -> Result<()> {
+        self.host.network.ensure_bridge(bridge).await
     }
 
     async fn detach_interface(&self, vm: VmId, interface: InterfaceId) -> Result<()> {

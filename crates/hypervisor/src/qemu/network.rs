@@ -79,8 +79,18 @@ impl HostNetwork {
         Self { programs, run_as }
     }
 
-    /// Makes tap and rules; nothing for an interface that is on no bridge.
+    /// Makes tap and rules; nothing for an interface that is on no bridge. A tap of an earlier run is kept, with what it
+    /// has counted.
     pub(super) async fn plug(&self, vm: VmId, interface: &Interface) -> Result<()> {
+        self.plug_in(vm, interface, false).await
+    }
+
+    /// The same for a machine that is off: its tap begins to count anew.
+    pub(super) async fn plug_anew(&self, vm: VmId, interface: &Interface) -> Result<()> {
+        self.plug_in(vm, interface, true).await
+    }
+
+    async fn plug_in(&self, vm: VmId, interface: &Interface, anew: bool) -> Result<()> {
         let Connection::Bridge { bridge } = &interface.connection else {
             return Ok(());
         };
@@ -97,7 +107,12 @@ impl HostNetwork {
         self.programs
             .run_with("nft", &["-f", "-"], rules(interface).as_bytes())
             .await?;
-        if !links.iter().any(|link| link.ifname == tap) {
+        let mut there = links.iter().any(|link| link.ifname == tap);
+        if there && anew {
+            self.programs.run("ip", &["link", "delete", "dev", &tap]).await?;
+            there = false;
+        }
+        if !there {
             let mut args = vec!["tuntap", "add", "dev", &tap, "mode", "tap"];
             if let Some(account) = &self.run_as {
                 args.extend(["user", account]);
@@ -110,6 +125,20 @@ impl HostNetwork {
             .await?;
         self.programs
             .run("ip", &["link", "set", "dev", &tap, "master", bridge, "up"])
+            .await
+            .map(drop)
+    }
+
+    /// Makes a bridge that leads nowhere, unless it is there.
+    pub(super) async fn ensure_bridge(&self, bridge: &str) -> Result<()> {
+        check_name(bridge)?;
+        if !self.links().await?.iter().any(|link| link.ifname == bridge) {
+            self.programs
+                .run("ip", &["link", "add", "name", bridge, "type", "bridge"])
+                .await?;
+        }
+        self.programs
+            .run("ip", &["link", "set", "dev", bridge, "up"])
             .await
             .map(drop)
     }

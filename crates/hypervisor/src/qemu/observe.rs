@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    os::unix::fs::MetadataExt,
     path::Path,
     sync::Arc,
 };
@@ -14,6 +15,7 @@ use tokio::{
 
 use super::{
     Qemu,
+    arguments::SHUTDOWN_REQUEST,
     folder::{Folder, Record, older},
     network::Link,
     process::Process,
@@ -21,7 +23,7 @@ use super::{
 };
 use crate::{
     error::{HypervisorError, Result},
-    model::{BootDisk, BoundForward, Connection, Observed, PowerState, VmId},
+    model::{BootDisk, BoundForward, Connection, Ended, Observed, PowerState, VmId},
 };
 
 /// So many machines are asked at once.
@@ -141,6 +143,7 @@ async fn look(vm: VmId, folder: &Folder, record: &Record, pid: Option<u32>, link
         } else {
             PowerState::Stopped
         },
+        ended: None,
         boot: if record.rescue.is_some() {
             BootDisk::Rescue
         } else {
@@ -153,9 +156,11 @@ async fn look(vm: VmId, folder: &Folder, record: &Record, pid: Option<u32>, link
             .flat_map(|spec| spec.interfaces.iter().map(|interface| interface.id))
             .collect(),
         forwards: Vec::new(),
+        disk_bytes: allocated(folder).await,
         statistics: None,
     };
     let Some(pid) = pid else {
+        observed.ended = ended(folder).await;
         return observed;
     };
     observed.forwards = record
@@ -174,6 +179,35 @@ async fn look(vm: VmId, folder: &Folder, record: &Record, pid: Option<u32>, link
         Err(error) => tracing::warn!(%vm, %error, "a machine does not tell how it is"),
     }
     observed
+}
+
+/// What the disks take of the host: blocks that were written (stat(2)).
+async fn allocated(folder: &Folder) -> Option<u64> {
+    let disk = tokio::fs::metadata(folder.disk()).await.ok()?;
+    let rescue = tokio::fs::metadata(folder.rescue_disk()).await;
+    let blocks = disk.blocks() + rescue.map_or(0, |rescue| rescue.blocks());
+    Some(blocks * 512)
+}
+
+/// How the last run ended, by what QEMU has left; `None` if there was none.
+async fn ended(folder: &Folder) -> Option<Ended> {
+    let log = folder.complaints();
+    let said = tokio::fs::read(&log).await.ok()?;
+    let before = tokio::fs::read(older(&log)).await.unwrap_or_default();
+    let orderly = [before, said]
+        .iter()
+        .any(|said| switched_itself_off(&String::from_utf8_lossy(said)));
+    Some(if orderly { Ended::Orderly } else { Ended::Cut })
+}
+
+/// Whether a log says that the machine's system switched it off. The number is `guest-shutdown` among QEMU's reasons
+/// (`ShutdownCause` in `qapi/run-state.json`, counted from 0).
+fn switched_itself_off(said: &str) -> bool {
+    const GUEST_SHUTDOWN: &str = "6";
+    said.lines()
+        .filter(|line| line.contains(SHUTDOWN_REQUEST))
+        .filter_map(|line| line.split_once("reason="))
+        .any(|(_, reason)| reason.split_whitespace().next() == Some(GUEST_SHUTDOWN))
 }
 
 /// Keeps the logs from growing: QEMU appends to them for as long as the machine runs.
@@ -215,6 +249,22 @@ pub(super) fn free_space(folder: &Path) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_system_that_switched_itself_off_is_told_from_one_that_was_ended() {
+        assert!(switched_itself_off(
+            "warning: x\nqemu_system_shutdown_request reason=6\n"
+        ));
+        assert!(switched_itself_off("7@1.5:qemu_system_shutdown_request reason=6"));
+        for other in [
+            "qemu_system_shutdown_request reason=4",
+            "reason=6",
+            "qemu: terminating on signal 15",
+            "",
+        ] {
+            assert!(!switched_itself_off(other), "{other}");
+        }
+    }
 
     #[tokio::test]
     async fn a_long_log_is_cut_to_its_end() {

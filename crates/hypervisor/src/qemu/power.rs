@@ -11,7 +11,7 @@ use super::{
     Qemu, arguments,
     control_group::{self, OVERHEAD_MIB},
     disks::no_disk,
-    folder::{Bound, CONTROL, Folder, Reboot, Record},
+    folder::{Bound, CONTROL, Folder, Reboot, Record, older},
     qmp::Qmp,
     statistics, sweep,
 };
@@ -48,7 +48,7 @@ impl Qemu {
         }
         sweep(&folder).await?;
         for interface in &spec.interfaces {
-            self.host.network.plug(vm, interface).await?;
+            self.host.network.plug_anew(vm, interface).await?;
         }
         let mut attempt = 0;
         loop {
@@ -101,7 +101,9 @@ impl Qemu {
         words.extend(arguments::arguments(vm, record, folder, &host)?);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let log = folder.complaints();
-        remove_file(&log).await?;
+        for path in [&log, &older(&log)] {
+            remove_file(path).await?;
+        }
         self.host
             .programs
             .detach("prlimit", &words, folder.path(), &log)

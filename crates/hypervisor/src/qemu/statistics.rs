@@ -86,7 +86,8 @@ fn network(record: &Record, links: &[Link], statistics: &mut Statistics) {
             .find(|link| link.name() == tap)
             .and_then(Link::guest_bytes)
         else {
-            continue;
+            // A sum without one of them would look as if the machine had used less than before.
+            return;
         };
         received += bytes.0;
         sent += bytes.1;

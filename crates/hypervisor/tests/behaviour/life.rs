@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use hypervisor::{
-    BootDisk, Hypervisor, ImageId, Observed, PowerState, RequestId, RootDisk, Shutdown, Size, VmId,
+    BootDisk, Ended, Hypervisor, ImageId, Observed, PowerState, RequestId, RootDisk, Shutdown, Size, VmId,
+    images::ExportOptions,
 };
 use uuid::Uuid;
 
@@ -40,7 +41,8 @@ async fn create(bench: &impl Bench, vm: VmId) {
         (found.state, found.boot, found.defined),
         (PowerState::Stopped, BootDisk::Root, true)
     );
-    assert_eq!(found.statistics, None);
+    assert_eq!((found.statistics, found.ended), (None, None));
+    assert!(found.disk_bytes.is_some());
     for _ in 0..2 {
         driver.start(vm).await.unwrap();
     }
@@ -70,7 +72,7 @@ async fn first_run(bench: &impl Bench, vm: VmId) {
         "{width} x {height}, {lit} lit"
     );
     let found = observe(driver, vm).await;
-    assert_eq!(found.state, PowerState::Running);
+    assert_eq!((found.state, found.ended), (PowerState::Running, None));
     let used = found.statistics.unwrap();
     assert!(
         used.cpu_time > Duration::ZERO && used.disk_reads > 0 && used.disk_read_bytes > 0,
@@ -136,6 +138,7 @@ async fn power(bench: &impl Bench, vm: VmId) {
         (found.state, found.statistics, found.forwards.len()),
         (PowerState::Stopped, None, 0)
     );
+    assert_eq!(found.ended, Some(Ended::Orderly));
     assert!(
         !driver
             .reset(vm, RequestId(Uuid::from_u128(2)))
@@ -174,7 +177,11 @@ async fn resized_and_rescued(bench: &impl Bench, vm: VmId) {
     assert!(!driver.leave_rescue(vm).await.unwrap_err().is_passing());
     assert!(!driver.resize(vm, size).await.unwrap_err().is_passing());
     bench.kill(vm).await;
-    assert_eq!(observe(driver, vm).await.state, PowerState::Stopped);
+    let found = observe(driver, vm).await;
+    assert_eq!(
+        (found.state, found.ended),
+        (PowerState::Stopped, Some(Ended::Cut))
+    );
     for _ in 0..2 {
         driver.leave_rescue(vm).await.unwrap();
     }
@@ -268,6 +275,61 @@ pub(crate) async fn refusals(bench: &impl Bench) {
     driver.detach_interface(vm, interface(17).id).await.unwrap();
     driver.destroy(vm).await.unwrap();
     assert_eq!(bench.leftovers(vm).await, Vec::<String>::new());
+}
+
+/// An image of a machine's disk has what its system wrote, and needs neither the machine nor the first image.
+pub(crate) async fn copied(bench: &impl Bench) {
+    let driver = bench.driver();
+    let (first, second) = (machine(4), machine(5));
+    let options = ExportOptions {
+        min_memory_mib: 64,
+        ..ExportOptions::default()
+    };
+    assert!(
+        !driver
+            .export_disk(first.id, &options)
+            .await
+            .unwrap_err()
+            .is_passing(),
+        "it has no disk"
+    );
+    driver.prepare_disk(first.id, &disk(bench.image())).await.unwrap();
+    driver.define(&first).await.unwrap();
+    driver.start(first.id).await.unwrap();
+    page(port(driver, first.id, 0).await, "/", "boots: 1").await;
+    assert!(
+        !driver
+            .export_disk(first.id, &options)
+            .await
+            .unwrap_err()
+            .is_passing(),
+        "it runs"
+    );
+    assert_eq!(
+        driver.shutdown(first.id, BOOT_LIMIT).await.unwrap(),
+        Shutdown::Off
+    );
+    let small = ExportOptions {
+        max_virtual_bytes: 1 << 20,
+        ..options.clone()
+    };
+    let refused = driver.export_disk(first.id, &small).await.unwrap_err();
+    assert!(refused.public().contains("too large"), "{}", refused.public());
+    let image = driver.export_disk(first.id, &options).await.unwrap();
+    // A worker that died repeats its step, and gets the same image.
+    assert_eq!(driver.export_disk(first.id, &options).await.unwrap(), image);
+    assert_eq!((image.virtual_size, image.min_memory_mib), (128 << 20, 64));
+    assert_ne!(image.id, *bench.image());
+    assert_eq!(driver.images().await.unwrap().len(), 2);
+    driver.destroy(first.id).await.unwrap();
+    driver.remove_image(bench.image()).await.unwrap();
+    driver.prepare_disk(second.id, &disk(&image.id)).await.unwrap();
+    driver.define(&second).await.unwrap();
+    driver.start(second.id).await.unwrap();
+    page(port(driver, second.id, 0).await, "/", "boots: 2").await;
+    driver.destroy(second.id).await.unwrap();
+    driver.remove_image(&image.id).await.unwrap();
+    assert_eq!(driver.images().await.unwrap(), []);
 }
 
 /// The power button does nothing, so the plug is pulled.

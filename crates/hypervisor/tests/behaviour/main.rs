@@ -24,6 +24,11 @@ mod double {
     }
 
     #[tokio::test]
+    async fn an_image_of_a_disk() {
+        life::copied(&DoubleBench::new().await).await;
+    }
+
+    #[tokio::test]
     async fn refusals() {
         life::refusals(&DoubleBench::new().await).await;
     }
@@ -40,6 +45,11 @@ mod qemu {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_machine_s_life() {
         life::whole(&QemuBench::new().await).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_image_of_a_disk() {
+        life::copied(&QemuBench::new().await).await;
     }
 
     #[tokio::test]

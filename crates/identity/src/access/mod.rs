@@ -410,6 +410,31 @@ impl Access for Identity {
             Ok((caller(bearer, credential, user), reach))
         })
     }
+
+    fn standing<'a>(
+        &'a self,
+        credential: Id<Credential>,
+        organization: Id<Organization>,
+        project: Id<Project>,
+    ) -> Later<'a, Option<(Caller, Reach)>> {
+        Box::pin(async move {
+            let now = self.0.clock.now();
+            let found = self
+                .0
+                .store
+                .read("find_standing", move |conn| {
+                    rows::find_by_id(conn, credential, organization, project)
+                })
+                .await?;
+            let Some((credential, user, standing)) = found.filter(|(credential, user, _)| holds(credential, user, now))
+            else {
+                return Ok(None);
+            };
+            let only = (credential.organization_id, credential.project_id);
+            let reach = roles::reach(&standing, organization, true, only.0, only.1);
+            Ok(reach.map(|reach| (holder(credential, user), reach)))
+        })
+    }
 }
 
 /// A key that is limited to some addresses is refused from others. A list that can't be read lets nobody in.
@@ -434,13 +459,25 @@ fn holds(credential: &CredentialFacts, user: &UserFacts, now: Time) -> bool {
     credential.revoked_at.is_none() && !has_ended && user.is_active
 }
 
+/// Who shows `bearer`. An access token ends before its session.
 fn caller(bearer: &Bearer, credential: CredentialFacts, user: UserFacts) -> Caller {
+    let holder = holder(credential, user);
+    match (holder.actor_type, bearer) {
+        (ActorType::User, Bearer::Session { expires_at, .. }) => Caller {
+            expires_at: Some(*expires_at),
+            ..holder
+        },
+        _ => holder,
+    }
+}
+
+/// Who holds a credential, whether or not it is being shown.
+fn holder(credential: CredentialFacts, user: UserFacts) -> Caller {
     let name = display_name(&user.first_name, &user.last_name).unwrap_or_else(|| user.email.clone());
-    let (actor_type, expires_at) = match (credential.kind, bearer) {
-        (CredentialKind::ApiKey, _) => (ActorType::ApiKey, credential.expires_at),
-        (CredentialKind::ProjectToken, _) => (ActorType::ProjectToken, credential.expires_at),
-        (CredentialKind::Session, Bearer::Session { expires_at, .. }) => (ActorType::User, Some(*expires_at)),
-        (CredentialKind::Session, Bearer::Secret { .. }) => (ActorType::User, credential.expires_at),
+    let actor_type = match credential.kind {
+        CredentialKind::ApiKey => ActorType::ApiKey,
+        CredentialKind::ProjectToken => ActorType::ProjectToken,
+        CredentialKind::Session => ActorType::User,
     };
     let is_session = credential.kind == CredentialKind::Session;
     Caller {
@@ -455,7 +492,7 @@ fn caller(bearer: &Bearer, credential: CredentialFacts, user: UserFacts) -> Call
         scopes: (!is_session).then(|| credential.scopes.read().unwrap_or_default()),
         organization: credential.organization_id,
         project: credential.project_id,
-        expires_at,
+        expires_at: credential.expires_at,
         authenticated_at: credential.authenticated_at,
     }
 }

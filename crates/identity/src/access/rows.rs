@@ -61,6 +61,46 @@ pub(super) struct Standing {
 /// A credential with its user and where that one stands.
 pub(super) type Found = (CredentialFacts, UserFacts, Standing);
 
+/// Credentials with their users, and how these stand to an organization and a project of it.
+macro_rules! standings {
+    ($organization:expr, $project:expr) => {
+        // Comparing with NULL finds nothing: no organization asked for, none found.
+        credentials::table
+            .inner_join(users::table.on(users::id.eq(credentials::user_id)))
+            .left_join(organizations::table.on(organizations::id.nullable().eq($organization)))
+            .left_join(
+                memberships::table.on(memberships::organization_id
+                    .nullable()
+                    .eq($organization)
+                    .and(memberships::user_id.eq(credentials::user_id))),
+            )
+            .left_join(
+                projects::table.on(projects::id
+                    .nullable()
+                    .eq($project)
+                    .and(projects::organization_id.nullable().eq($organization))
+                    .and(projects::deleted_at.is_null())),
+            )
+            .left_join(
+                project_members::table.on(project_members::project_id
+                    .nullable()
+                    .eq($project)
+                    .and(project_members::user_id.eq(credentials::user_id))),
+            )
+            .select((
+                CredentialFacts::as_select(),
+                UserFacts::as_select(),
+                (
+                    organizations::is_active.nullable(),
+                    organizations::modules.nullable(),
+                    memberships::role.nullable(),
+                    projects::id.nullable(),
+                    project_members::role.nullable(),
+                ),
+            ))
+    };
+}
+
 /// Finds the credential that `bearer` names at `now`, and how its user stands to an organization and a project of it.
 pub(super) fn find(
     conn: &mut Conn,
@@ -69,40 +109,7 @@ pub(super) fn find(
     project: Option<Id<Project>>,
     now: Time,
 ) -> Result<Option<Found>, StoreError> {
-    // Comparing with NULL finds nothing: no organization asked for, none found.
-    let query = credentials::table
-        .inner_join(users::table.on(users::id.eq(credentials::user_id)))
-        .left_join(organizations::table.on(organizations::id.nullable().eq(organization)))
-        .left_join(
-            memberships::table.on(memberships::organization_id
-                .nullable()
-                .eq(organization)
-                .and(memberships::user_id.eq(credentials::user_id))),
-        )
-        .left_join(
-            projects::table.on(projects::id
-                .nullable()
-                .eq(project)
-                .and(projects::organization_id.nullable().eq(organization))
-                .and(projects::deleted_at.is_null())),
-        )
-        .left_join(
-            project_members::table.on(project_members::project_id
-                .nullable()
-                .eq(project)
-                .and(project_members::user_id.eq(credentials::user_id))),
-        )
-        .select((
-            CredentialFacts::as_select(),
-            UserFacts::as_select(),
-            (
-                organizations::is_active.nullable(),
-                organizations::modules.nullable(),
-                memberships::role.nullable(),
-                projects::id.nullable(),
-                project_members::role.nullable(),
-            ),
-        ));
+    let query = standings!(organization, project);
     let hash = match bearer {
         Bearer::Session { id, .. } => {
             let session = query
@@ -122,6 +129,17 @@ pub(super) fn find(
         .filter(credentials::previous_hash.eq(hash))
         .filter(credentials::previous_until.gt(now));
     Ok(former.first(conn).optional()?)
+}
+
+/// Finds a credential of any kind by its id, and how its user stands to an organization and a project of it.
+pub(super) fn find_by_id(
+    conn: &mut Conn,
+    id: Id<Credential>,
+    organization: Id<Organization>,
+    project: Id<Project>,
+) -> Result<Option<Found>, StoreError> {
+    let query = standings!(Some(organization), Some(project)).filter(credentials::id.eq(id));
+    Ok(query.first(conn).optional()?)
 }
 
 /// The organization that older clients know by this number.

@@ -22,7 +22,6 @@ mod api;
 mod authorize;
 mod callback;
 mod connections;
-mod http;
 mod journey;
 mod link;
 mod list_providers;

@@ -20,6 +20,33 @@ pub struct Versioned<T> {
     pub version: i64,
 }
 
+/// A file to be kept by whoever asks for it, with an entity tag like that of [`Versioned`].
+#[derive(Debug)]
+pub struct File {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// Counts the changes of what it is made of.
+    pub version: i64,
+    /// Such as `application/pdf`.
+    pub media_type: &'static str,
+    /// What it is to be called; letters, digits, dots and dashes only.
+    pub name: String,
+}
+
+impl IntoResponse for File {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, self.media_type.to_owned()),
+            (header::ETAG, tag(self.version, &self.bytes)),
+            (
+                header::CONTENT_DISPOSITION,
+                format!("attachment; filename=\"{}\"", self.name),
+            ),
+        ];
+        (headers, self.bytes).into_response()
+    }
+}
+
 /// What a write answers.
 #[derive(Debug)]
 pub struct Answer<T> {

@@ -356,6 +356,27 @@ impl Faults {
 #[derive(Debug)]
 pub enum Refusals {}
 
+/// What a writing operation can answer besides: [`Refusals`], preconditions and bodies. 409 has each operation's own words.
+#[derive(Debug)]
+pub enum WriteRefusals {}
+
+impl utoipa::IntoResponses for WriteRefusals {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        let more = [
+            ("412", "If-Match names another version"),
+            ("413", "Body too large"),
+            ("415", "Unsupported media type"),
+            ("422", "This Idempotency-Key was used for another request"),
+        ];
+        let mut responses = Refusals::responses();
+        responses.extend(
+            more.into_iter()
+                .map(|(code, text)| (code.to_owned(), utoipa::openapi::Response::new(text).into())),
+        );
+        responses
+    }
+}
+
 impl utoipa::IntoResponses for Refusals {
     fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
         let known = [

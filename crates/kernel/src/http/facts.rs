@@ -89,17 +89,38 @@ impl<K, S: Send + Sync> FromRequestParts<S> for PathId<K> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let path = RawPathParams::from_request_parts(parts, state)
-            .await
-            .map_err(|_| ApiError::not_found())?;
-        let id = path
-            .iter()
-            .find(|(name, _)| *name == "id")
-            .map(|(_, value)| value);
-        id.and_then(|id| id.parse().ok())
-            .map(Self)
-            .ok_or_else(ApiError::not_found)
+        id_of_path(parts, state, "id").await.map(Self)
     }
+}
+
+/// How paths name the id of something that belongs to the resource of `{id}`.
+pub trait NamedInPaths: 'static {
+    /// Without braces: `ip_id`.
+    const NAME: &'static str;
+}
+
+/// The id of what belongs to the resource of the path. Anything but a UUID names nothing: 404.
+#[derive(Debug)]
+pub struct NestedId<K: NamedInPaths>(pub Id<K>);
+
+impl<K: NamedInPaths, S: Send + Sync> FromRequestParts<S> for NestedId<K> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        id_of_path(parts, state, K::NAME).await.map(Self)
+    }
+}
+
+async fn id_of_path<K: 'static, S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &str,
+) -> Result<Id<K>, ApiError> {
+    let path = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| ApiError::not_found())?;
+    let id = path.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+    id.and_then(|id| id.parse().ok()).ok_or_else(ApiError::not_found)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod change;
 pub mod docs;
 mod envelope;
 mod error;
+mod events;
 mod facts;
 mod gate;
 mod idempotency;
@@ -22,11 +23,12 @@ pub mod shape;
 mod upload;
 
 pub use self::{
-    answer::{Answer, Versioned},
+    answer::{Answer, File, Versioned},
     change::NoBody,
     change::{Body, Change},
-    error::{ApiError, ApiResult, Faults, NON_FIELD, Refusals},
-    facts::{PathId, Request, RequestFacts},
+    error::{ApiError, ApiResult, Faults, NON_FIELD, Refusals, WriteRefusals},
+    events::Events,
+    facts::{NamedInPaths, NestedId, PathId, Request, RequestFacts},
     idempotency::{RunningKeys, forget_old_keys},
     page::{Page, PageOf},
     query::{Query, contains_pattern},

@@ -7,13 +7,11 @@ use axum::{
     body::Body,
     extract::{ConnectInfo, Request},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
 };
 use tower::Service;
 use tower_http::normalize_path::NormalizePath;
@@ -33,7 +31,8 @@ pub async fn serve(
     let settings = &app.config().server;
     let places = Arc::new(Semaphore::new(settings.connections));
     let head_timeout = Duration::from_secs(settings.read_timeout_seconds);
-    let graceful = GracefulShutdown::new();
+    // Each conversation holds a receiver: told once that the end has come, and gone when it has ended.
+    let (end, ended) = watch::channel(());
     tokio::pin!(stop);
     loop {
         let accepted = async {
@@ -54,9 +53,9 @@ pub async fn serve(
                 continue;
             }
         };
-        let watched = graceful.watch(talk(stream, peer, service.clone(), head_timeout));
+        let (service, ended) = (service.clone(), ended.clone());
         tokio::spawn(async move {
-            if let Err(error) = watched.await {
+            if let Err(error) = talk(stream, peer, service, head_timeout, ended).await {
                 tracing::debug!(%error, %peer, "a connection ended badly");
             }
             drop(place);
@@ -65,19 +64,22 @@ pub async fn serve(
     drop(listener);
     app.stop();
     let grace = Duration::from_secs(settings.shutdown_grace_seconds);
-    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+    drop(ended);
+    end.send_replace(());
+    if tokio::time::timeout(grace, end.closed()).await.is_err() {
         tracing::warn!("some requests were still running when the grace period ended");
     }
     Ok(())
 }
 
-/// The conversation with one client.
-fn talk(
+/// The conversation with one client. When `ended` changes, the request in hand is the last one.
+async fn talk(
     stream: TcpStream,
     peer: SocketAddr,
     service: NormalizePath<Router>,
     head_timeout: Duration,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
+    mut ended: watch::Receiver<()>,
+) -> hyper::Result<()> {
     // Answers are one write: waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
@@ -89,8 +91,16 @@ fn talk(
             answer
         }
     });
-    hyper::server::conn::http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
         .serve_connection(TokioIo::new(stream), service)
+        // An upgraded connection (a console) leaves this: it gives its place back, and whoever took it bounds its life.
+        .with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        outcome = &mut connection => return outcome,
+        _ = ended.changed() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
 }

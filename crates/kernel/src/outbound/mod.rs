@@ -7,7 +7,9 @@
 //! environment is used, nothing is remembered between requests.
 
 pub mod addresses;
+mod download;
 mod resolver;
+pub mod trusted;
 
 use std::{
     net::IpAddr,
@@ -19,6 +21,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::{Url, redirect};
 
+pub use self::download::{Download, DownloadError};
 use self::resolver::GuardedResolver;
 use crate::config;
 
@@ -154,13 +157,15 @@ impl Outbound {
     /// # Errors
     /// There is no answer. An answer of any status is an answer.
     pub async fn send(&self, call: Call) -> Result<Reply, OutboundError> {
-        let limit = call.time;
-        tokio::time::timeout(limit, self.follow(call))
+        let (limit, longest) = (call.time, call.longest_answer);
+        let answered = async { read(self.follow(call).await?, longest).await };
+        tokio::time::timeout(limit, answered)
             .await
             .unwrap_or(Err(OutboundError::TimedOut))
     }
 
-    async fn follow(&self, call: Call) -> Result<Reply, OutboundError> {
+    /// Makes the request and those that redirects ask for; the last answer's body is still to be read.
+    async fn follow(&self, call: Call) -> Result<reqwest::Response, OutboundError> {
         let mut url = self.target(&call.url)?;
         let (mut method, mut headers, mut body) = (call.method, call.headers, call.body);
         let mut left = call.redirects.min(MOST_REDIRECTS);
@@ -174,7 +179,7 @@ impl Outbound {
                 .await
                 .map_err(|error| explain(&error))?;
             let Some(next) = redirected(&response).filter(|_| call.redirects > 0) else {
-                return read(response, call.longest_answer).await;
+                return Ok(response);
             };
             left = left.checked_sub(1).ok_or(OutboundError::Redirects)?;
             let next = url

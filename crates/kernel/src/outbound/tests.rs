@@ -215,6 +215,60 @@ async fn slow_and_huge_answers_are_cut_off() {
 }
 
 #[tokio::test]
+async fn files_are_fetched_within_their_limits() {
+    let server = serve(|head, mut stream| async move {
+        let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        let head = match target.as_str() {
+            "/moved" => "HTTP/1.1 302 Found\r\nlocation: /file\r\ncontent-length: 0\r\n\r\n",
+            "/inside" => "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.2/\r\ncontent-length: 0\r\n\r\n",
+            "/gone" => "HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\ngone",
+            "/file" => "HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n",
+            "/short" => "HTTP/1.1 200 OK\r\ncontent-length: 900000\r\n\r\n",
+            _ => "HTTP/1.1 200 OK\r\n\r\n",
+        };
+        let _ = stream.write_all(head.as_bytes()).await;
+        if matches!(target.as_str(), "/file" | "/short" | "/endless") {
+            let _ = stream.write_all(&[b'x'; 200_000]).await;
+        }
+        while target == "/endless" && stream.write_all(&[b'x'; 65_536]).await.is_ok() {}
+        if target == "/slow" {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    })
+    .await;
+    let outbound = client(&["127.0.0.1/32"]);
+    let fetch = async |path: &str| {
+        let (mut file, seen) = (Vec::new(), std::cell::Cell::new((0, None)));
+        let wanted = Download {
+            url: format!("http://{server}{path}"),
+            most_bytes: 300_000,
+            time: Duration::from_millis(if path == "/slow" { 200 } else { 10_000 }),
+        };
+        let size = outbound
+            .download(wanted, &mut file, |size, whole| seen.set((size, whole)))
+            .await?;
+        assert_eq!((size, file.len()), (200_000, 200_000));
+        assert_eq!(seen.get(), (200_000, Some(200_000)));
+        Ok::<_, DownloadError>(())
+    };
+    fetch("/file").await.unwrap();
+    fetch("/moved").await.unwrap();
+    assert!(matches!(fetch("/gone").await, Err(DownloadError::Status(status)) if status == 404));
+    assert!(matches!(
+        fetch("/short").await,
+        Err(DownloadError::TooLarge(300_000))
+    ));
+    assert!(matches!(
+        fetch("/endless").await,
+        Err(DownloadError::TooLarge(300_000))
+    ));
+    let inside = fetch("/inside").await.unwrap_err();
+    assert!(matches!(inside, DownloadError::NoAnswer(OutboundError::Forbidden)) && !inside.is_passing());
+    let slow = fetch("/slow").await.unwrap_err();
+    assert!(matches!(slow, DownloadError::NoAnswer(OutboundError::TimedOut)) && slow.is_passing());
+}
+
+#[tokio::test]
 async fn failures_tell_a_safe_reason() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = listener.local_addr().unwrap();

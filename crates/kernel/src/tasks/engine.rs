@@ -234,6 +234,12 @@ impl Engine {
         error: StepError,
     ) -> Result<Progress, StoreError> {
         let settings = &self.app.config().tasks;
+        if let Some(pause) = error.wait {
+            task.status = TaskStatus::Pending;
+            task.run_at = self.app.clock().now() + pause;
+            self.release(task.clone(), owner).await?;
+            return Ok(Progress::Released);
+        }
         tracing::warn!(
             step = task.step_name,
             undoing = task.undoing,

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 pub use self::{
     engine::Engine,
-    rows::{TaskRow, TaskStatus},
+    rows::{TaskRow, TaskStatus, again, withdraw},
 };
 use crate::{
     App,
@@ -128,6 +128,8 @@ pub struct StepError {
     pub detail: String,
     /// Whether trying again may help.
     pub retry: bool,
+    /// Nothing failed: it is not the step's turn, and it is looked at again after so long. No try is counted.
+    pub wait: Option<Duration>,
 }
 
 impl StepError {
@@ -137,6 +139,7 @@ impl StepError {
             message: message.into(),
             detail: detail.to_string(),
             retry: true,
+            wait: None,
         }
     }
 
@@ -146,6 +149,15 @@ impl StepError {
             message: message.into(),
             detail: detail.to_string(),
             retry: false,
+            wait: None,
+        }
+    }
+
+    /// It is not the step's turn: the worker is free for others meanwhile.
+    pub fn not_yet(pause: Duration) -> Self {
+        Self {
+            wait: Some(pause),
+            ..Self::passing("", "")
         }
     }
 }
@@ -180,6 +192,9 @@ pub enum Outcome {
     Failed,
 }
 
+/// Whether something may be done with a task; if not, why, for the user.
+pub type Verdict = Result<(), &'static str>;
+
 /// A kind of task.
 pub trait Kind: Send + Sync {
     /// As [`NewTask::kind`] names it.
@@ -198,4 +213,23 @@ pub trait Kind: Send + Sync {
     /// # Errors
     /// The database refused; the end is then recorded later.
     fn ended(&self, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError>;
+
+    /// Takes back, in the transaction that withdraws a task that has not begun, what was written when it was asked for.
+    /// See [`withdraw`].
+    ///
+    /// # Errors
+    /// The database refused; nothing was withdrawn.
+    fn withdrawn(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
+        let _ = (tx, task);
+        Ok(Err("A task of this kind can't be cancelled."))
+    }
+
+    /// Writes anew, in the transaction that queues a failed task again, what the failure took back. See [`again`].
+    ///
+    /// # Errors
+    /// The database refused; nothing was queued.
+    fn renewed(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
+        let _ = (tx, task);
+        Ok(Err("A task of this kind can't be tried again: ask for what it did anew."))
+    }
 }

@@ -225,3 +225,56 @@ pub(super) fn save(tx: &mut Tx<'_>, task: &TaskRow, owner: Id<Any>) -> Result<bo
         .execute(tx.conn())?;
     Ok(saved == 1)
 }
+
+/// Withdraws a task that no worker has taken yet. `false`: one has, or it is over.
+///
+/// # Errors
+/// The database refused.
+pub fn withdraw(tx: &mut Tx<'_>, id: Id<Task>) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let untouched = tasks::table
+        .filter(tasks::id.eq(id))
+        .filter(tasks::status.eq(TaskStatus::Pending))
+        .filter(tasks::started_at.is_null());
+    let withdrawn = diesel::update(untouched)
+        .set((
+            tasks::status.eq(TaskStatus::Cancelled),
+            tasks::completed_at.eq(Some(now)),
+            tasks::modified.eq(now),
+        ))
+        .execute(tx.conn())?;
+    // Those behind it may run now.
+    tx.ring();
+    Ok(withdrawn == 1)
+}
+
+/// Queues a failed task again, from its first step on; what its steps have noted stays. `false`: it has not failed.
+///
+/// It keeps its place: the caller sees to it that no other task of the resource waits.
+///
+/// # Errors
+/// The database refused.
+pub fn again(tx: &mut Tx<'_>, id: Id<Task>) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let failed = tasks::table
+        .filter(tasks::id.eq(id))
+        .filter(tasks::status.eq(TaskStatus::Failed));
+    let queued = diesel::update(failed)
+        .set((
+            tasks::status.eq(TaskStatus::Pending),
+            tasks::step.eq(0),
+            tasks::step_name.eq(""),
+            tasks::undoing.eq(false),
+            tasks::progress.eq(0),
+            tasks::error.eq(None::<String>),
+            tasks::error_detail.eq(None::<String>),
+            tasks::retry_count.eq(0),
+            tasks::run_at.eq(now),
+            tasks::started_at.eq(None::<Time>),
+            tasks::completed_at.eq(None::<Time>),
+            tasks::modified.eq(now),
+        ))
+        .execute(tx.conn())?;
+    tx.ring();
+    Ok(queued == 1)
+}

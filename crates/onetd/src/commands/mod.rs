@@ -1,8 +1,12 @@
 //! What each command does.
 
+pub(crate) mod addresses;
 pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod billing;
+pub(crate) mod catalogue;
+pub(crate) mod hosts;
+pub(crate) mod images;
 pub(crate) mod organizations;
 pub(crate) mod users;
 
@@ -132,6 +136,13 @@ pub(crate) fn check_config(places: &Places) -> Outcome {
 #[expect(clippy::unnecessary_wraps, reason = "every command has the same shape")]
 pub(crate) fn default_config() -> Outcome {
     print!("{DEFAULTS}");
+    Ok(())
+}
+
+/// Prints the path of the demo's image, made if need be.
+pub(crate) fn demo_image(folder: &Path) -> Outcome {
+    let image = hypervisor::demo_image::build(folder).map_err(|error| error.to_string())?;
+    println!("{}", image.display());
     Ok(())
 }
 

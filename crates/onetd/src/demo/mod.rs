@@ -111,7 +111,12 @@ pub async fn load(onet: &Onet, amounts: &Amounts) -> Result<Facts, String> {
         return Err("the database holds users already: demo data goes into an empty one only".to_owned());
     }
     let catalogue = store
-        .write("demo_catalogue", |tx| Ok(catalogue::load(tx)?))
+        .write("demo_catalogue", catalogue::load)
+        .await
+        .map_err(text)?;
+    let rest = onet.app.config().compute.address_quarantine_hours;
+    store
+        .write("demo_pools", move |tx| catalogue::load_pools(tx, rest))
         .await
         .map_err(text)?;
     let mut people = Vec::new();

@@ -52,7 +52,7 @@ on_both! {
 }
 
 /// Chromium, driven by W3C WebDriver. Both end with it.
-struct Browser {
+pub(crate) struct Browser {
     driver: Child,
     /// Chromium's own process, which outlives a driver that is killed.
     process: Option<u64>,
@@ -73,7 +73,7 @@ impl Drop for Browser {
 
 impl Browser {
     /// Nothing if it is not installed.
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let profile = tempfile::tempdir().unwrap();
         let port = testkit::smtp::free_port();
         let driver = Command::new("chromedriver")
@@ -125,7 +125,7 @@ impl Browser {
     }
 
     /// A command; `None` if it was refused.
-    async fn call(&self, command: &str, body: &Value) -> Option<Value> {
+    pub(crate) async fn call(&self, command: &str, body: &Value) -> Option<Value> {
         let answer = self
             .http
             .post(format!("{}{command}", self.session))
@@ -138,7 +138,7 @@ impl Browser {
         is_done.then(|| body["value"].take())
     }
 
-    async fn until(&self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {
         let end = Instant::now() + Duration::from_secs(60);
         while !is_so(self).await {
             assert!(
@@ -150,7 +150,7 @@ impl Browser {
         }
     }
 
-    async fn open(&self, url: &str) {
+    pub(crate) async fn open(&self, url: &str) {
         self.call("/url", &json!({ "url": url })).await.unwrap();
     }
 
@@ -162,20 +162,20 @@ impl Browser {
         Some(id.to_owned())
     }
 
-    async fn wait_for(&self, css: &str) -> String {
+    pub(crate) async fn wait_for(&self, css: &str) -> String {
         self.until(css, async |browser| browser.find(css).await.is_some())
             .await;
         self.find(css).await.unwrap()
     }
 
-    async fn enter(&self, css: &str, text: &str) {
+    pub(crate) async fn enter(&self, css: &str, text: &str) {
         let id = self.wait_for(css).await;
         self.call(&format!("/element/{id}/value"), &json!({ "text": text }))
             .await
             .unwrap();
     }
 
-    async fn click(&self, css: &str) {
+    pub(crate) async fn click(&self, css: &str) {
         let id = self.wait_for(css).await;
         self.call(&format!("/element/{id}/click"), &json!({}))
             .await
@@ -183,14 +183,14 @@ impl Browser {
     }
 
     /// What the page says.
-    async fn text(&self) -> String {
+    pub(crate) async fn text(&self) -> String {
         let script = json!({"script": "return document.body.innerText", "args": []});
         let text = self.call("/execute/sync", &script).await.unwrap_or_default();
         text.as_str().unwrap_or_default().to_owned()
     }
 
     /// Closes the browser.
-    async fn quit(mut self) {
+    pub(crate) async fn quit(mut self) {
         self.http.delete(&self.session).send().await.unwrap();
         // Its number may be another's by now.
         self.process = None;
@@ -198,7 +198,7 @@ impl Browser {
 }
 
 /// Leads from `listener`, whose port is known before the server is started, to the server.
-fn lead(listener: TcpListener, server: &Server) {
+pub(crate) fn lead(listener: TcpListener, server: &Server) {
     let to = server.base.trim_start_matches("http://").to_owned();
     tokio::spawn(async move {
         while let Ok((mut from, _)) = listener.accept().await {

@@ -246,3 +246,71 @@ async fn pages_of_a_million_on_sqlite() {
 async fn pages_of_a_million_on_postgres() {
     paging(Engine::Postgres).await;
 }
+
+/// PUTs of one instance's metadata a second, by so many clients, over HTTP.
+async fn puts(server: &Server) -> f64 {
+    const EACH: usize = 60;
+    let instance = server.instance();
+    let body = server.owner().get(&instance).await.expect(200).body;
+    let started = Instant::now();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let (http, base, key) = (
+                reqwest::Client::builder().no_proxy().build().unwrap(),
+                format!("{}{instance}", server.base),
+                server.facts.owner.api_key.clone(),
+            );
+            let mut body = body.clone();
+            tokio::spawn(async move {
+                for number in 0..EACH {
+                    body["name"] = format!("name-{client}-{number}").into();
+                    let sent = http
+                        .put(&base)
+                        .bearer_auth(&key)
+                        .header("content-type", "application/json")
+                        .body(body.to_string());
+                    assert_eq!(sent.send().await.unwrap().status(), 200);
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    f64::from(u32::try_from(CLIENTS * EACH).unwrap()) / started.elapsed().as_secs_f64()
+}
+
+/// What the chain costs a PUT: the same storm on a server whose sealer runs, and on one that leaves it to another.
+async fn chained_puts(engine: Engine) {
+    let chaining = Server::start(engine, |_| {}).await;
+    let plain = Server::start(engine, |config| config.tasks.chores = false).await;
+    let mut ratios = Vec::new();
+    for round in 0..5 {
+        let (with, without) = if round % 2 == 0 {
+            let with = puts(&chaining).await;
+            (with, puts(&plain).await)
+        } else {
+            let without = puts(&plain).await;
+            (puts(&chaining).await, without)
+        };
+        ratios.push(with / without);
+        println!("{engine:?}: {with:.0} PUTs a second with the chain, {without:.0} without");
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "{engine:?}: the chain leaves {:.3} of the PUTs (median)",
+        ratios[2]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "figures, not a test"]
+async fn puts_on_sqlite() {
+    chained_puts(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "figures, not a test"]
+async fn puts_on_postgres() {
+    chained_puts(Engine::Postgres).await;
+}

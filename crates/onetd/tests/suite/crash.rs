@@ -15,15 +15,15 @@ const WRITERS: usize = 6;
 
 /// Who writes, and to where.
 #[derive(Clone)]
-struct Site {
+pub(crate) struct Site {
     client: reqwest::Client,
     key: String,
-    organization: String,
+    pub(crate) organization: String,
     project: String,
 }
 
 impl Site {
-    fn load(program: &Program) -> (Self, Value) {
+    pub(crate) fn load(program: &Program) -> (Self, Value) {
         let loaded = program.run(&["demo"]);
         assert!(
             loaded.status.success(),
@@ -46,7 +46,7 @@ impl Site {
         (site, facts)
     }
 
-    async fn get(&self, server: &Process, path: &str) -> Value {
+    pub(crate) async fn get(&self, server: &Process, path: &str) -> Value {
         let url = format!("http://{}{path}", server.address);
         let answer = self
             .client
@@ -67,7 +67,7 @@ impl Site {
         tokens["access"].as_str().expect("an access token").to_owned()
     }
 
-    fn instances(&self) -> String {
+    pub(crate) fn instances(&self) -> String {
         format!(
             "/v1/organizations/{}/projects/{}/compute/instances",
             self.organization, self.project
@@ -85,6 +85,15 @@ impl Site {
             .await?
             .status()
             .as_u16())
+    }
+
+    /// Sends something; `None` when no answer came.
+    pub(crate) async fn send(&self, server: &Process, method: reqwest::Method, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let url = format!("http://{}{path}", server.address);
+        let request = self.client.request(method, url).bearer_auth(&self.key).json(body);
+        let answer = request.send().await.ok()?;
+        let status = answer.status().as_u16();
+        Some((status, answer.json().await.unwrap_or_default()))
     }
 
     async fn records(&self, server: &Process, instance: &str) -> i64 {

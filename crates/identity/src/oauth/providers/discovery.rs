@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use http::{Request, StatusCode, header};
 use kernel::{
     config::{OauthKind, OauthProvider},
+    outbound::trusted::Http,
     time::Time,
 };
 use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
@@ -12,7 +13,6 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{ProviderFault, microsoft, oauth2::SecretIn};
-use crate::oauth::http::Http;
 
 /// Signatures with a public key. `none` is no signature, and HS… would make our secret a signing key.
 const SIGNATURES: [CoreJwsSigningAlgorithm; 9] = [

@@ -4,14 +4,14 @@
 //! application has got hold of, follows from the code: it is exchanged with our secret and our PKCE verifier.
 
 use http::{Request, StatusCode, header};
-use kernel::config::OauthProvider;
+use kernel::{config::OauthProvider, outbound::trusted::Http};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     Answer, Person, ProviderFault,
     oauth2::{self, SecretIn},
 };
-use crate::oauth::{http::Http, journey::Trip};
+use crate::oauth::journey::Trip;
 
 /// What the code is exchanged for.
 #[derive(Deserialize)]

@@ -12,12 +12,13 @@ use http::{HeaderValue, StatusCode, header};
 use kernel::{
     config::{OauthKind, OauthProvider},
     http::ApiError,
+    outbound::trusted::Http,
     time::Time,
 };
 use tokio::sync::Semaphore;
 
 use self::oidc::Oidc;
-use super::{http::Http, journey::Trip};
+use super::journey::Trip;
 
 /// Logins that talk to one provider at once: a slow one can't hold more of the server than this.
 const AT_ONCE: usize = 32;

@@ -2,13 +2,13 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{Request, StatusCode, header};
-use kernel::config::OauthProvider;
+use kernel::{config::OauthProvider, outbound::trusted::Http};
 use openidconnect::{PkceCodeChallenge, PkceCodeVerifier};
 use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::ProviderFault;
-use crate::oauth::{http::Http, journey::Trip};
+use crate::oauth::journey::Trip;
 
 /// How the token endpoint is told our secret (RFC 6749, section 2.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

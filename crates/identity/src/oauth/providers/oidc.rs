@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use kernel::{
     config::{OauthKind, OauthProvider},
+    outbound::trusted::Http,
     time::Time,
 };
 use openidconnect::{
@@ -27,7 +28,7 @@ use super::{
     discovery::{self, Document, Keys, Known},
     microsoft, oauth2,
 };
-use crate::oauth::{http::Http, journey::Trip};
+use crate::oauth::journey::Trip;
 
 /// What is known of a provider is asked again after this time.
 const FRESH: Duration = Duration::from_secs(60 * 60);

@@ -1,10 +1,13 @@
 //! Billing: a shop with a product that does nothing, and whatever happens to its customers.
 
+mod figures;
 mod life;
 mod orders;
 mod payments;
+mod pdf;
 mod rules;
 mod simulation;
+mod stripe;
 mod told;
 
 use std::{sync::Arc, time::Duration};

@@ -48,8 +48,9 @@ on_both! {
         let shop = Shop::open(&server);
         let mut order = shop.order(vec![shop.item(Cycle::Monthly, "10")]);
         order.use_credit = false;
-        let placed = shop.place(&server, order).await.unwrap();
+        // Credit that comes in later would pay it by itself.
         shop.credit(&server, "100").await;
+        let placed = shop.place(&server, order).await.unwrap();
         let path = shop.path(&format!("/invoices/{}/pay", placed.invoice.unwrap().id));
         let mut running = tokio::task::JoinSet::new();
         for _ in 0..CLIENTS {

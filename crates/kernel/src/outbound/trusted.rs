@@ -1,23 +1,22 @@
-//! Requests to identity providers: the one place that makes them.
+//! Requests to addresses that operators name: identity providers, payment providers.
 //!
-//! Their addresses come from operators, not from users, so they may lie in a private network. That is why
-//! [`kernel::outbound`] is not used: to let it reach a provider inside, its `allowed_networks` would have to be opened,
-//! and with them the network to every address that a customer names. Still bounded in time and size, without redirects
-//! (a code or secret would follow them), and without what the environment says of proxies.
+//! They may lie in a private network. That is why [`Outbound`](super::Outbound) is not used: to let it reach a provider
+//! inside, its `allowed_networks` would have to be opened, and with them the network to every address that a customer
+//! names. Still bounded in time and size, without redirects (a code or secret would follow them), and without what the
+//! environment says of proxies.
 
 use std::{sync::OnceLock, time::Duration};
 
-use kernel::outbound;
 use reqwest::redirect::Policy;
 
 /// Time for a whole request.
 const TIME: Duration = Duration::from_secs(10);
-/// Bytes of an answer; key sets are far smaller.
+/// Bytes of an answer; key sets of identity providers are far smaller.
 const LONGEST_ANSWER: usize = 1 << 20;
 
 /// There is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HttpFault {
+pub enum HttpFault {
     /// No connection, broken off, too slow. The text holds no secret: addresses are left out of it.
     #[error("{0}")]
     Failed(String),
@@ -39,19 +38,16 @@ impl From<reqwest::Error> for HttpFault {
     }
 }
 
-/// Makes requests.
+/// Makes requests; connections are kept for the next one.
 #[derive(Debug, Default)]
-pub(super) struct Http {
+pub struct Http {
     /// Made at the first request: reading the system's certificates takes a while.
     client: OnceLock<Result<reqwest::Client, String>>,
 }
 
 impl Http {
     /// Sends a request and reads the whole answer, whatever its status.
-    pub(super) async fn send(
-        &self,
-        request: http::Request<Vec<u8>>,
-    ) -> Result<http::Response<Vec<u8>>, HttpFault> {
+    pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, HttpFault> {
         let client = self.client.get_or_init(connect).as_ref();
         let client = client.map_err(|fault| HttpFault::Failed(fault.clone()))?;
         let mut answer = client.execute(request.try_into()?).await?;
@@ -70,7 +66,7 @@ impl Http {
 }
 
 fn connect() -> Result<reqwest::Client, String> {
-    outbound::install_tls();
+    super::install_tls();
     reqwest::Client::builder()
         .timeout(TIME)
         .redirect(Policy::none())

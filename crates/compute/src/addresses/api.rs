@@ -1,0 +1,131 @@
+//! Addresses as the API takes them, and what ordering one answers. How it shows them is
+//! [`crate::instances::api::IPAddress`].
+#![allow(
+    missing_docs,
+    reason = "the fields are the published API's; comments repeat its words where it has some"
+)]
+
+use kernel::{
+    http::{Body, NamedInPaths},
+    id::AnyId,
+    money::Fixed,
+    openapi::Whole,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    instances::{
+        api::{Address, IPAddress, IpType},
+        rows::AddressRow,
+    },
+    tasks::api::InstanceTask,
+};
+
+impl NamedInPaths for Address {
+    const NAME: &'static str = "ip_id";
+}
+
+impl From<AddressRow> for IPAddress {
+    fn from(row: AddressRow) -> Self {
+        let AddressRow {
+            id,
+            organization_id: _,
+            project_id: _,
+            instance_id: _,
+            address,
+            ip_type,
+            interface,
+            netmask,
+            gateway,
+            network_id,
+            vlan,
+            mac_address,
+            is_primary,
+            reverse_dns,
+            created,
+            modified,
+        } = row;
+        Self {
+            id,
+            address,
+            ip_type,
+            interface,
+            netmask,
+            gateway,
+            network_id,
+            vlan,
+            mac_address,
+            is_primary,
+            reverse_dns,
+            created,
+            modified,
+        }
+    }
+}
+
+/// The body of `add_instance_ip_address`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(default)]
+pub(crate) struct InstanceIPAddressCreate {
+    #[schema(required = false, default = "ipv4")]
+    pub(crate) ip_type: IpType,
+    #[schema(required = false, max_length = 255, extensions(("x-allow-blank" = json!(true))))]
+    pub(crate) reverse_dns: String,
+}
+
+impl Default for InstanceIPAddressCreate {
+    fn default() -> Self {
+        Self {
+            ip_type: IpType::Ipv4,
+            reverse_dns: String::new(),
+        }
+    }
+}
+
+impl Body for InstanceIPAddressCreate {
+    type Wire = Self;
+}
+
+/// The body of `update_instance_ip_address`.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub(crate) struct PatchedIPAddressReverseDNS {
+    #[schema(value_type = String, required = false, max_length = 255, extensions(("x-allow-blank" = json!(true))))]
+    pub(crate) reverse_dns: Option<String>,
+}
+
+impl Body for PatchedIPAddressReverseDNS {
+    type Wire = Self;
+    const PARTIAL: bool = true;
+}
+
+/// What was ordered, and what is being done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InstanceOrderedAction {
+    #[schema(required)]
+    pub(crate) order: Option<InstanceOrder>,
+    #[schema(required)]
+    pub(crate) task: Option<InstanceTask>,
+}
+
+/// An order that an action on an instance made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InstanceOrder {
+    #[schema(required)]
+    order_id: Option<AnyId>,
+    #[schema(value_type = Whole)]
+    legacy_order_id: i64,
+    #[schema(required, nullable, value_type = Option<Whole>)]
+    invoice_id: Option<i64>,
+    #[schema(value_type = String, pattern = r"^-?\d{0,8}(?:\.\d{0,2})?$")]
+    total: Fixed<2>,
+    #[schema(value_type = String, pattern = r"^-?\d{0,8}(?:\.\d{0,2})?$")]
+    amount_due: Fixed<2>,
+    #[schema(value_type = String, pattern = r"^-?\d{0,8}(?:\.\d{0,2})?$")]
+    credit_applied: Fixed<2>,
+    status: String,
+    /// Where the rest is paid when amount_due is above zero.
+    #[schema(required)]
+    invoice_payment_url: Option<String>,
+}

@@ -1,0 +1,311 @@
+//! The steps of machines' tasks: each one call of the driver, which makes its effect true or finds it true.
+
+use std::{sync::Arc, time::Duration};
+
+use hypervisor::{Hypervisor, HypervisorError, PowerState, RequestId, Shutdown, VmId};
+use kernel::{
+    App,
+    config::Compute,
+    id::Id,
+    store::{Conn, StoreError},
+    tasks::{Done, Step, StepError, Work},
+};
+
+use super::{
+    Power,
+    facts::{self, Facts},
+    plan, rows, state,
+};
+use crate::{hosts::Hosts, instances::api::InstanceKind};
+
+/// What is done with the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Makes its root disk out of the image. Undone by deleting everything: only creation has it.
+    PrepareDisk,
+    /// Says what it is.
+    Define,
+    /// The same before a start: addresses or networks may have been changed since.
+    DefineIfOff,
+    /// Sets what cloud-init reads at its next start.
+    SetSeed,
+    /// Switches it on.
+    Start,
+    /// Switches it on if it should run.
+    StartIfWanted,
+    /// Pulls the plug.
+    Stop,
+    /// Asks its system to end, and fails if that does not.
+    Shutdown,
+    /// Asks its system to end, and pulls the plug if that does not: before what needs it off. Undone by
+    /// [`Act::StartIfWanted`].
+    SwitchOff,
+    /// Ends and starts its system.
+    Reboot,
+    /// Presses the reset button.
+    Reset,
+    /// Changes processors, memory and disk.
+    Resize,
+    /// Replaces its root disk by a new one.
+    Reinstall,
+    /// Boots the rescue system from its next start on, or its own disk, as is written.
+    ChooseBoot,
+    /// Writes down what the host says of it, so that the answer to "does it run" does not wait for the next round.
+    Look,
+    /// Deletes all that it has on the host.
+    Destroy,
+}
+
+/// A step on a host.
+#[derive(Debug)]
+pub struct MachineStep {
+    act: Act,
+    hosts: Hosts,
+}
+
+/// How long a system may take to end. Windows installs its updates then.
+const SHUTDOWN: Duration = Duration::from_secs(90);
+/// The same where the plug is pulled afterwards.
+const SWITCH_OFF: Duration = Duration::from_secs(30);
+
+/// The steps of a task, in order.
+pub fn steps(hosts: &Hosts, acts: &[Act]) -> Vec<Arc<dyn Step>> {
+    let step = |act: &Act| {
+        Arc::new(MachineStep {
+            act: *act,
+            hosts: hosts.clone(),
+        }) as Arc<dyn Step>
+    };
+    acts.iter().map(step).collect()
+}
+
+/// What a driver's failure means for a task.
+pub(crate) fn failed(error: HypervisorError) -> StepError {
+    let public = error.public().to_owned();
+    if error.is_passing() {
+        StepError::passing(public, error)
+    } else {
+        StepError::fatal(public, error)
+    }
+}
+
+/// Reads what is written of the task's machine.
+pub(crate) async fn read(work: &Work) -> Result<Option<Facts>, StepError> {
+    let id: Id<InstanceKind> = work.resource.cast();
+    let found = work
+        .app
+        .store()
+        .read("machine_facts", move |conn: &mut Conn| facts::find(conn, id));
+    found.await.map_err(|error: StoreError| error.into())
+}
+
+/// Writes what cloud-init reads at the machine's next start.
+pub(crate) async fn renew_seed(app: &App, hosts: &Hosts, facts: &Facts) -> Result<(), StepError> {
+    let driver = hosts.driver(facts.machine.host_id)?;
+    let seed = plan::seed(facts, &app.config().compute, app.sealer())?;
+    driver
+        .set_seed(plan::vm_of(facts.instance.id), &seed)
+        .await
+        .map_err(failed)
+}
+
+impl Step for MachineStep {
+    fn name(&self) -> &'static str {
+        match self.act {
+            Act::PrepareDisk => "prepare_disk",
+            Act::Define => "define",
+            Act::DefineIfOff => "define_if_off",
+            Act::SetSeed => "set_seed",
+            Act::Start => "start",
+            Act::StartIfWanted => "start_if_wanted",
+            Act::Stop => "stop",
+            Act::Shutdown => "shutdown",
+            Act::SwitchOff => "switch_off",
+            Act::Reboot => "reboot",
+            Act::Reset => "reset",
+            Act::Resize => "resize",
+            Act::Reinstall => "reinstall",
+            Act::ChooseBoot => "choose_boot",
+            Act::Look => "look",
+            Act::Destroy => "destroy",
+        }
+    }
+
+    fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
+        Box::pin(async move {
+            let Some(facts) = read(work).await? else {
+                return if self.act == Act::Destroy { Ok(()) } else { Err(gone()) };
+            };
+            if self.act == Act::Reinstall && is_replaced(work) {
+                // Done at an earlier try of the same task, and the new system may have been used since.
+                return Ok(());
+            }
+            self.carry_out(work, &facts).await?;
+            if self.act == Act::Reinstall {
+                work.notes.insert(REPLACED.to_owned(), true.into());
+            }
+            Ok(())
+        })
+    }
+
+    fn undo<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
+        Box::pin(async move {
+            let Some(facts) = read(work).await? else { return Ok(()) };
+            let driver = self.hosts.driver(facts.machine.host_id)?;
+            let vm = plan::vm_of(facts.instance.id);
+            match self.act {
+                Act::PrepareDisk => driver.destroy(vm).await.map_err(failed),
+                Act::StartIfWanted => switch_off(driver.as_ref(), vm).await.map_err(failed),
+                Act::SwitchOff => start_again(work, driver.as_ref(), &facts).await,
+                Act::Define | Act::SetSeed | Act::ChooseBoot | Act::Resize => self.put_back(work, &facts).await,
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// What a step notes when the old system is gone for good: nothing before it can be had back.
+pub(crate) const REPLACED: &str = "replaced";
+/// What a step notes when a disk that has grown stays so, since disks don't shrink.
+pub(crate) const DISK_KEPT: &str = "disk_kept";
+
+fn is_replaced(work: &Work) -> bool {
+    work.notes.contains_key(REPLACED)
+}
+
+async fn switch_off(driver: &dyn Hypervisor, vm: VmId) -> Result<(), HypervisorError> {
+    match driver.shutdown(vm, SWITCH_OFF).await? {
+        Shutdown::Off => Ok(()),
+        Shutdown::StillRunning => driver.stop(vm).await,
+    }
+}
+
+/// Switches a machine on again that was switched off for a task that has failed. One that can't be started now must not
+/// keep the task, and all those behind it, for ever: whether it should run is written down.
+async fn start_again(work: &Work, driver: &dyn Hypervisor, facts: &Facts) -> Result<(), StepError> {
+    let before = read_before(work).await?;
+    let machine = before.as_ref().map_or(&facts.machine, |before| &before.machine);
+    if machine.power != Power::On {
+        return Ok(());
+    }
+    match driver.start(plan::vm_of(facts.instance.id)).await {
+        Err(error) if error.is_passing() => Err(failed(error)),
+        Err(error) => {
+            tracing::warn!(%error, "a machine could not be started again");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Reads what was written of the task's machine before the task; `None` when it has changed nothing of that.
+async fn read_before(work: &Work) -> Result<Option<Facts>, StepError> {
+    let (id, task): (Id<InstanceKind>, _) = (work.resource.cast(), work.task);
+    let found = work
+        .app
+        .store()
+        .read("machine_facts_before", move |conn: &mut Conn| facts::find_before(conn, id, task));
+    found.await.map_err(|error: StoreError| error.into())
+}
+
+fn gone() -> StepError {
+    StepError::fatal("The instance does not exist any more.", "the machine's row is gone")
+}
+
+impl MachineStep {
+    async fn carry_out(&self, work: &Work, facts: &Facts) -> Result<(), StepError> {
+        let driver = self.hosts.driver(facts.machine.host_id)?;
+        let settings = &work.app.config().compute;
+        let vm: VmId = plan::vm_of(facts.instance.id);
+        // The same task asks for the same thing, however often its step is repeated.
+        let request = RequestId(work.task.uuid());
+        let done = match self.act {
+            Act::PrepareDisk => driver.prepare_disk(vm, &plan::root_disk(facts)?).await,
+            Act::Define => return self.define(driver.as_ref(), facts, settings).await,
+            Act::SetSeed => return renew_seed(&work.app, &self.hosts, facts).await,
+            Act::DefineIfOff => match driver.find(vm).await {
+                // A machine that runs already is what it was when it was started.
+                Ok(Some(seen)) if seen.state != PowerState::Stopped => Ok(()),
+                Ok(_) => return self.define(driver.as_ref(), facts, settings).await,
+                Err(error) => Err(error),
+            },
+            Act::Start => driver.start(vm).await,
+            Act::StartIfWanted if facts.machine.power == Power::On => driver.start(vm).await,
+            Act::StartIfWanted => Ok(()),
+            Act::Stop => driver.stop(vm).await,
+            Act::Shutdown => match driver.shutdown(vm, SHUTDOWN).await {
+                Ok(Shutdown::Off) => Ok(()),
+                Ok(Shutdown::StillRunning) => {
+                    let message = "The system did not shut down in time. Use stop_instance to cut its power.";
+                    return Err(StepError::fatal(message, "the guest ignored the power button"));
+                }
+                Err(error) => Err(error),
+            },
+            Act::SwitchOff => switch_off(driver.as_ref(), vm).await,
+            Act::Reboot => driver.reboot(vm, request, SHUTDOWN).await,
+            Act::Reset => driver.reset(vm, request).await,
+            Act::Resize => driver.resize(vm, plan::size(facts)).await,
+            Act::Reinstall => driver.reinstall(vm, request, &plan::root_disk(facts)?).await,
+            Act::ChooseBoot => match plan::rescue_image(facts)? {
+                Some(image) => driver.enter_rescue(vm, &image).await,
+                None => driver.leave_rescue(vm).await,
+            },
+            Act::Destroy => driver.destroy(vm).await,
+            Act::Look => return look(work, driver.as_ref(), vm).await,
+        };
+        done.map_err(failed)
+    }
+
+    /// Makes the machine on the host again what it was before the task.
+    async fn put_back(&self, work: &mut Work, after: &Facts) -> Result<(), StepError> {
+        if is_replaced(work) {
+            return Ok(());
+        }
+        let Some(before) = read_before(work).await? else { return Ok(()) };
+        if self.act != Act::Resize {
+            return self.carry_out(work, &before).await;
+        }
+        let driver = self.hosts.driver(after.machine.host_id)?;
+        let vm = plan::vm_of(after.instance.id);
+        let old = plan::size(&before);
+        match driver.resize(vm, old).await {
+            Err(error) if !error.is_passing() => {
+                let kept = hypervisor::Size { disk_bytes: plan::size(after).disk_bytes, ..old };
+                driver.resize(vm, kept).await.map_err(failed)?;
+                work.notes.insert(DISK_KEPT.to_owned(), true.into());
+                Ok(())
+            }
+            done => done.map_err(failed),
+        }
+    }
+}
+
+impl MachineStep {
+    async fn define(&self, driver: &dyn Hypervisor, facts: &Facts, settings: &Compute) -> Result<(), StepError> {
+        let spec = plan::spec(facts, settings)?;
+        for bridge in plan::private_bridges(&spec, settings) {
+            driver.ensure_bridge(bridge).await.map_err(failed)?;
+        }
+        driver.define(&spec).await.map_err(failed)
+    }
+}
+
+/// What can't be seen now the next round sees: no work is taken back for that.
+async fn look(work: &Work, driver: &dyn Hypervisor, vm: VmId) -> Result<(), StepError> {
+    let seen = match driver.find(vm).await {
+        Ok(seen) => seen,
+        Err(error) => {
+            tracing::warn!(%error, "a machine could not be looked at");
+            return Ok(());
+        }
+    };
+    let id: Id<InstanceKind> = work.resource.cast();
+    let write = work.app.store().write("record_state", move |tx| {
+        // Deleted meanwhile: nothing to be said of it.
+        match rows::find(tx.conn(), id)? {
+            Some(_) => state::record(tx, id, seen.as_ref(), "task"),
+            None => Ok(()),
+        }
+    });
+    write.await.map_err(|error: StoreError| error.into())
+}

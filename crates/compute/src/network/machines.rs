@@ -1,0 +1,95 @@
+//! The interfaces of machines in VPCs: plugged in and out on the machine's host, and recorded as done.
+
+use hypervisor::InterfaceId;
+use kernel::{
+    App,
+    id::Id,
+    store::{Conn, StoreError},
+};
+
+use super::{Changed, NetworkDriver, NetworkError, RecordingNetwork};
+use crate::{
+    hosts::Hosts,
+    instances::{api::InstanceKind, rows::AddressRow},
+    machines::{
+        facts::{self, Facts},
+        plan,
+        steps::{failed, renew_seed},
+    },
+    vpcs::api::VpcKind,
+};
+
+/// Plugs interfaces on hosts. For an instance without a machine there is nothing but the record.
+#[derive(Clone, Debug)]
+pub struct MachineInterfaces {
+    hosts: Hosts,
+    records: RecordingNetwork,
+}
+
+impl MachineInterfaces {
+    /// On these hosts.
+    pub fn new(hosts: &Hosts) -> Self {
+        Self {
+            hosts: hosts.clone(),
+            records: RecordingNetwork,
+        }
+    }
+}
+
+async fn read(app: &App, instance: Id<InstanceKind>) -> Result<Option<Facts>, NetworkError> {
+    let found = app
+        .store()
+        .read("machine_facts", move |conn: &mut Conn| facts::find(conn, instance));
+    found.await.map_err(|error: StoreError| error.into())
+}
+
+impl NetworkDriver for MachineInterfaces {
+    fn attach<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Changed<'a> {
+        Box::pin(async move {
+            if let Some(facts) = read(app, instance).await? {
+                let settings = &app.config().compute;
+                let driver = self.hosts.driver(facts.machine.host_id)?;
+                let interface = plan::private_interface(&facts, vpc, settings)?;
+                if let hypervisor::Connection::Bridge { bridge } = &interface.connection {
+                    driver.ensure_bridge(bridge).await.map_err(failed)?;
+                }
+                driver
+                    .attach_interface(plan::vm_of(instance), &interface)
+                    .await
+                    .map_err(failed)?;
+            }
+            self.records.attach(app, instance, vpc).await
+        })
+    }
+
+    fn detach<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Changed<'a> {
+        Box::pin(async move {
+            if let Some(facts) = read(app, instance).await? {
+                let driver = self.hosts.driver(facts.machine.host_id)?;
+                let interface = InterfaceId(facts.machine.private_interface_id.uuid());
+                driver
+                    .detach_interface(plan::vm_of(instance), interface)
+                    .await
+                    .map_err(failed)?;
+            }
+            self.records.detach(app, instance, vpc).await
+        })
+    }
+
+    /// The rules on a bridge and the guest's own set-up are made at the machine's next start: what is asked for now is
+    /// written into its seed.
+    fn set_addresses<'a>(
+        &'a self,
+        app: &'a App,
+        instance: Id<InstanceKind>,
+        addresses: Vec<AddressRow>,
+    ) -> Changed<'a> {
+        Box::pin(async move {
+            if let Some(mut facts) = read(app, instance).await? {
+                facts.addresses.clone_from(&addresses);
+                renew_seed(app, &self.hosts, &facts).await?;
+            }
+            self.records.set_addresses(app, instance, addresses).await
+        })
+    }
+}

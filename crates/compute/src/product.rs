@@ -1,0 +1,222 @@
+//! Instances as billing sees them: what is done when an order is paid, a payment fails, or the time is over.
+//!
+//! Called in the transaction of what has happened, behind the lock of the organization's account. Each writes the
+//! instance's row and enqueues the task that carries it out; tasks of one instance run one after the other, so whatever
+//! is under way ends first.
+
+use billing::{
+    Billing, Product,
+    services::{self, ServiceRow, ServiceStatus},
+};
+use kernel::{
+    access::Organization,
+    audit::{AuditStatus, Changes},
+    id::Id,
+    store::{StoreError, Tx},
+};
+
+use crate::{
+    events::{INSTANCE_SUSPENDED, INSTANCE_TERMINATED},
+    addons,
+    instances::{
+        api::{BillingCycle, InstanceKind, InstanceStatus},
+        resize,
+        rows::{self, InstanceRow},
+    },
+    machines::{
+        Power,
+        kinds::{self, name, task},
+        rows as machines,
+    },
+};
+
+/// What billing calls an instance.
+pub(crate) const KIND: &str = "instance";
+
+/// Sells instances.
+#[derive(Clone, Debug)]
+pub(crate) struct Instances {
+    billing: Billing,
+}
+
+impl Instances {
+    /// On this billing, which is told when what belongs to an instance ends with it.
+    pub(crate) fn new(billing: &Billing) -> Self {
+        Self { billing: billing.clone() }
+    }
+}
+
+impl Product for Instances {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn paid(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        if row.status != InstanceStatus::Pending {
+            return Ok(());
+        }
+        change(tx, &mut row, InstanceStatus::Provisioning, "instance.paid")?;
+        let order = task(name::CREATE, &row, None);
+        tx.enqueue(&order).map(drop)
+    }
+
+    fn suspend(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        if row.status != InstanceStatus::Active {
+            return Ok(());
+        }
+        change(tx, &mut row, InstanceStatus::Suspended, "instance.suspended")?;
+        kinds::announce(tx, &row, &INSTANCE_SUSPENDED)?;
+        stop(tx, &row, name::SHUTDOWN)?;
+        // A system that ignores the button must not run on unpaid.
+        stop(tx, &row, name::STOP)
+    }
+
+    fn unsuspend(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        if row.status != InstanceStatus::Suspended {
+            return Ok(());
+        }
+        change(tx, &mut row, InstanceStatus::Active, "instance.unsuspended")?;
+        if machines::find(tx.conn(), row.id)?.is_none() {
+            return Ok(());
+        }
+        machines::set_power(tx, row.id, Power::On)?;
+        tx.enqueue(&task(name::START, &row, None)).map(drop)
+    }
+
+    fn terminate(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+        let status = match service.status {
+            ServiceStatus::Cancelled => InstanceStatus::Cancelled,
+            _ => InstanceStatus::Terminated,
+        };
+        self.end_dependents(tx, service)?;
+        end(tx, service, status, "instance.terminated")
+    }
+
+    fn dropped(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+        end(tx, service, InstanceStatus::Cancelled, "instance.order_dropped")
+    }
+
+    fn changed(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        let before = copies(&row);
+        row.next_billing_date = service.next_billing_date;
+        row.billing_end_date = service.billing_end_date();
+        row.cancellation_requested_at = service.cancellation_requested_at;
+        row.cancellation_reason.clone_from(&service.cancellation_reason);
+        // The cycle that was chosen last; billing counts by it from the next billing date on.
+        let cycle = service.next_cycle.unwrap_or(service.billing_cycle);
+        if let Some(cycle) = BillingCycle::from_word(cycle.as_str()) {
+            row.billing_cycle = cycle;
+        }
+        if copies(&row) == before {
+            return Ok(());
+        }
+        rows::save(tx, &mut row)
+    }
+}
+
+impl Instances {
+    /// Ends what is billed beside an instance: its add-ons, and a change of size that waits for its payment.
+    fn end_dependents(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+        let id: Id<InstanceKind> = service.resource_id.cast();
+        for addon in addons::rows::live(tx.conn(), id)? {
+            let organization = addon.organization_id;
+            if let Some(own) = services::of_resource(tx.conn(), organization, addons::KIND, addon.id.cast())? {
+                services::cancel_now(tx, &self.billing, own.id, ("The instance has ended", false), None)?;
+            }
+        }
+        if let Some(order) = resize::waiting(tx.conn(), id)?
+            && let Some(own) = services::of_resource(tx.conn(), service.organization_id, resize::KIND, order.cast())?
+        {
+            services::cancel_now(tx, &self.billing, own.id, ("The instance has ended", false), None)?;
+        }
+        Ok(())
+    }
+}
+
+/// The service that an instance is billed by, if it is, behind the lock of its organization's account: whoever moves money
+/// takes that before the instance.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn lock_service(
+    tx: &mut Tx<'_>,
+    billing: &Billing,
+    organization: Id<Organization>,
+    instance: Id<InstanceKind>,
+) -> Result<Option<ServiceRow>, StoreError> {
+    if services::of_resource(tx.conn(), organization, KIND, instance.cast())?.is_none() {
+        return Ok(None);
+    }
+    billing::lock_account(tx, billing, organization)?;
+    services::of_resource(tx.conn(), organization, KIND, instance.cast())
+}
+
+fn copies(row: &InstanceRow) -> impl PartialEq + use<> {
+    (
+        row.next_billing_date,
+        row.billing_end_date,
+        row.cancellation_requested_at,
+        row.cancellation_reason.clone(),
+        row.billing_cycle,
+    )
+}
+
+fn lock(tx: &mut Tx<'_>, service: &ServiceRow) -> Result<Option<InstanceRow>, StoreError> {
+    let id: Id<InstanceKind> = service.resource_id.cast();
+    rows::lock_row(tx, service.project_id, id)
+}
+
+/// Another status, with its record.
+fn change(
+    tx: &mut Tx<'_>,
+    row: &mut InstanceRow,
+    status: InstanceStatus,
+    action: &'static str,
+) -> Result<(), StoreError> {
+    let mut changes = Changes::default();
+    changes.note("status", &row.status, &status);
+    row.status = status;
+    row.is_active = status == InstanceStatus::Active;
+    rows::save(tx, row)?;
+    let text = format!("Instance {} is {}", row.name, status.as_str());
+    kinds::tell(tx, row, action, text, (changes, AuditStatus::Success))
+}
+
+fn stop(tx: &mut Tx<'_>, row: &InstanceRow, kind: &'static str) -> Result<(), StoreError> {
+    if machines::find(tx.conn(), row.id)?.is_none() {
+        return Ok(());
+    }
+    machines::set_power(tx, row.id, Power::Off)?;
+    let mut wanted = task(kind, row, None);
+    wanted.parameters = serde_json::json!({ "reason": "suspended" });
+    tx.enqueue(&wanted).map(drop)
+}
+
+fn end(
+    tx: &mut Tx<'_>,
+    service: &ServiceRow,
+    status: InstanceStatus,
+    action: &'static str,
+) -> Result<(), StoreError> {
+    let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+    if matches!(row.status, InstanceStatus::Terminated | InstanceStatus::Cancelled) {
+        return Ok(());
+    }
+    change(tx, &mut row, status, action)?;
+    kinds::announce(tx, &row, &INSTANCE_TERMINATED)?;
+    delete(tx, &row, None).map(drop)
+}
+
+/// Enqueues the deletion of whatever there is of an instance's machine.
+pub(crate) fn delete(
+    tx: &mut Tx<'_>,
+    row: &InstanceRow,
+    by: Option<(Id<kernel::access::User>, Id<kernel::http::Request>)>,
+) -> Result<kernel::tasks::TaskId, StoreError> {
+    machines::set_power(tx, row.id, Power::Off)?;
+    tx.enqueue(&task(name::DELETE, row, by))
+}
