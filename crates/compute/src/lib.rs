@@ -126,7 +126,9 @@ impl Compute {
 
     /// The kind of a task of an instance, if this program knows it.
     pub(crate) fn kind_of(&self, task: &kernel::tasks::TaskRow) -> Option<Arc<dyn kernel::tasks::Kind>> {
-        self.kinds_of_instances().into_iter().find(|kind| kind.name() == task.kind)
+        self.kinds_of_instances()
+            .into_iter()
+            .find(|kind| kind.name() == task.kind)
     }
 
     /// The kinds of tasks that the area's operations enqueue, on these drivers.

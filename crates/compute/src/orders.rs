@@ -1,8 +1,14 @@
 //! Orders as the operations of this area answer them.
-#![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
+#![allow(
+    missing_docs,
+    reason = "the fields are the published API's; comments repeat its words where it has some"
+)]
 
 use billing::orders::{OrderId, OrderStatus, Placed};
-use kernel::{money::{Amount, Fixed}, openapi::Whole};
+use kernel::{
+    money::{Amount, Fixed},
+    openapi::Whole,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,7 +36,10 @@ pub(crate) struct InstanceOrder {
 impl InstanceOrder {
     /// A placed order.
     pub(crate) fn of(placed: &Placed) -> Self {
-        let total = placed.invoice.as_ref().map_or(Amount::ZERO, |invoice| invoice.total);
+        let total = placed
+            .invoice
+            .as_ref()
+            .map_or(Amount::ZERO, |invoice| invoice.total);
         Self {
             order_id: Some(placed.order),
             legacy_order_id: placed.legacy_id,
@@ -39,9 +48,13 @@ impl InstanceOrder {
             amount_due: placed.amount_due.fixed(),
             credit_applied: placed.credit_applied.fixed(),
             // An order that is done already can have something due again: a renewal.
-            status: if placed.amount_due.is_positive() { OrderStatus::Pending } else { placed.status }
-                .as_str()
-                .to_owned(),
+            status: if placed.amount_due.is_positive() {
+                OrderStatus::Pending
+            } else {
+                placed.status
+            }
+            .as_str()
+            .to_owned(),
             invoice_payment_url: None,
         }
     }

@@ -16,8 +16,8 @@ use kernel::{
 };
 
 use crate::{
-    events::{INSTANCE_SUSPENDED, INSTANCE_TERMINATED},
     addons,
+    events::{INSTANCE_SUSPENDED, INSTANCE_TERMINATED},
     instances::{
         api::{BillingCycle, InstanceKind, InstanceStatus},
         resize,
@@ -42,7 +42,9 @@ pub(crate) struct Instances {
 impl Instances {
     /// On this billing, which is told when what belongs to an instance ends with it.
     pub(crate) fn new(billing: &Billing) -> Self {
-        Self { billing: billing.clone() }
+        Self {
+            billing: billing.clone(),
+        }
     }
 }
 
@@ -52,7 +54,9 @@ impl Product for Instances {
     }
 
     fn paid(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        let Some(mut row) = lock(tx, service)? else {
+            return Ok(());
+        };
         if row.status != InstanceStatus::Pending {
             return Ok(());
         }
@@ -62,7 +66,9 @@ impl Product for Instances {
     }
 
     fn suspend(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        let Some(mut row) = lock(tx, service)? else {
+            return Ok(());
+        };
         if row.status != InstanceStatus::Active {
             return Ok(());
         }
@@ -74,7 +80,9 @@ impl Product for Instances {
     }
 
     fn unsuspend(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        let Some(mut row) = lock(tx, service)? else {
+            return Ok(());
+        };
         if row.status != InstanceStatus::Suspended {
             return Ok(());
         }
@@ -100,7 +108,9 @@ impl Product for Instances {
     }
 
     fn changed(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+        let Some(mut row) = lock(tx, service)? else {
+            return Ok(());
+        };
         let before = copies(&row);
         row.next_billing_date = service.next_billing_date;
         row.billing_end_date = service.billing_end_date();
@@ -124,12 +134,14 @@ impl Instances {
         let id: Id<InstanceKind> = service.resource_id.cast();
         for addon in addons::rows::live(tx.conn(), id)? {
             let organization = addon.organization_id;
-            if let Some(own) = services::of_resource(tx.conn(), organization, addons::KIND, addon.id.cast())? {
+            if let Some(own) = services::of_resource(tx.conn(), organization, addons::KIND, addon.id.cast())?
+            {
                 services::cancel_now(tx, &self.billing, own.id, ("The instance has ended", false), None)?;
             }
         }
         if let Some(order) = resize::waiting(tx.conn(), id)?
-            && let Some(own) = services::of_resource(tx.conn(), service.organization_id, resize::KIND, order.cast())?
+            && let Some(own) =
+                services::of_resource(tx.conn(), service.organization_id, resize::KIND, order.cast())?
         {
             services::cancel_now(tx, &self.billing, own.id, ("The instance has ended", false), None)?;
         }
@@ -202,7 +214,9 @@ fn end(
     status: InstanceStatus,
     action: &'static str,
 ) -> Result<(), StoreError> {
-    let Some(mut row) = lock(tx, service)? else { return Ok(()) };
+    let Some(mut row) = lock(tx, service)? else {
+        return Ok(());
+    };
     if matches!(row.status, InstanceStatus::Terminated | InstanceStatus::Cancelled) {
         return Ok(());
     }

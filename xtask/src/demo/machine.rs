@@ -51,15 +51,40 @@ pub(crate) fn prepare(onetd: &Onetd, logins: &Logins, cache: &Path, screen: Scre
     };
     let organization = logins.customer("organization_id")?;
     onetd.run(&[
-        "images", "import", "--file", path.trim(), "--slug", IMAGE, "--name", "onet demo system", "--os-name", "onet",
-        "--os-version", "1", "--public",
+        "images",
+        "import",
+        "--file",
+        path.trim(),
+        "--slug",
+        IMAGE,
+        "--name",
+        "onet demo system",
+        "--os-name",
+        "onet",
+        "--os-version",
+        "1",
+        "--public",
     ])?;
     // The demo data's own network leads nowhere.
     onetd.run(&["addresses", "disable-pool", "100.127.1.0/24"])?;
     onetd.run(&[
-        "addresses", "add-pool", "--location", "par1", "--cidr", NETWORK, "--gateway", GATEWAY,
+        "addresses",
+        "add-pool",
+        "--location",
+        "par1",
+        "--cidr",
+        NETWORK,
+        "--gateway",
+        GATEWAY,
     ])?;
-    onetd.run(&["billing", "add-credit", organization, "20", "--reason", "A present for the demo"])?;
+    onetd.run(&[
+        "billing",
+        "add-credit",
+        organization,
+        "20",
+        "--reason",
+        "A present for the demo",
+    ])?;
     screen.good("An image is in store, a network is ready, and the customer has a credit of 20.00");
     Ok(true)
 }
@@ -73,23 +98,57 @@ pub(crate) fn perform(client: &Client, logins: &Logins, screen: Screen) -> Resul
     screen.heading("What would a machine cost?");
     let path = format!("{instances}?dry_run=true");
     let estimate = client.show(screen, "POST", &path, Some(&order))?.expect(200)?;
-    screen.fields(&estimate, &["currency", "total", "credit_applied", "amount_due", "next_billing_date"]);
+    screen.fields(
+        &estimate,
+        &[
+            "currency",
+            "total",
+            "credit_applied",
+            "amount_due",
+            "next_billing_date",
+        ],
+    );
 
     screen.heading("Order it");
     let begun = Instant::now();
-    let created = client.show(screen, "POST", &instances, Some(&order))?.expect(201)?;
+    let created = client
+        .show(screen, "POST", &instances, Some(&order))?
+        .expect(201)?;
     screen.fields(
         &created,
-        &["name", "hostname", "status", "order.total", "order.amount_due", "task.task_type", "initial_password"],
+        &[
+            "name",
+            "hostname",
+            "status",
+            "order.total",
+            "order.amount_due",
+            "task.task_type",
+            "initial_password",
+        ],
     );
     let path = format!("{instances}/{}", text(&created, "id")?);
 
     screen.heading("Wait until it runs");
     wait_for_tasks(client, &path)?;
     let running = client.show(screen, "GET", &path, None)?.expect(200)?;
-    screen.fields(&running, &["status", "is_installed", "state_sync.vm_status", "next_billing_date"]);
-    ensure!(running["status"] == "active", "the instance is {}", running["status"]);
-    let page = format!("http://{}:{WEB_PORT}/", text(&running["ip_addresses"][0], "address")?);
+    screen.fields(
+        &running,
+        &[
+            "status",
+            "is_installed",
+            "state_sync.vm_status",
+            "next_billing_date",
+        ],
+    );
+    ensure!(
+        running["status"] == "active",
+        "the instance is {}",
+        running["status"]
+    );
+    let page = format!(
+        "http://{}:{WEB_PORT}/",
+        text(&running["ip_addresses"][0], "address")?
+    );
     let shown = wait_for_page(&page, |shown| shown.contains("<h1>demo-1</h1>"))?;
     screen.good(&format!(
         "{page} is served by the machine itself, {:.1} s after the order:",
@@ -108,7 +167,9 @@ pub(crate) fn perform(client: &Client, logins: &Logins, screen: Screen) -> Resul
     screen.heading("Give it another host name, and reboot");
     let change = json!({"hostname": "lighthouse.example.com"});
     client.show(screen, "PATCH", &path, Some(&change))?.expect(200)?;
-    client.show(screen, "POST", &format!("{path}/reboot"), None)?.expect(202)?;
+    client
+        .show(screen, "POST", &format!("{path}/reboot"), None)?
+        .expect(202)?;
     wait_for_tasks(client, &path)?;
     let shown = wait_for_page(&page, |shown| shown.contains("<h1>lighthouse.example.com</h1>"))?;
     screen.good("The machine knows its new name:");
@@ -132,7 +193,9 @@ pub(crate) fn perform(client: &Client, logins: &Logins, screen: Screen) -> Resul
 fn wanted(client: &Client, logins: &Logins) -> Result<Value> {
     let compute = tour::compute_path(logins)?;
     let pick = |noun: &str, slug: &str| -> Result<String> {
-        let page = client.call("GET", &format!("{compute}/{noun}?page_size=100"), None)?.expect(200)?;
+        let page = client
+            .call("GET", &format!("{compute}/{noun}?page_size=100"), None)?
+            .expect(200)?;
         let found = results(&page)?.iter().find(|item| item["slug"] == slug);
         let found = found.with_context(|| format!("there is no `{slug}` among the {noun}"))?;
         Ok(text(found, "id")?.to_owned())
@@ -149,7 +212,9 @@ fn wait_for_tasks(client: &Client, instance: &str) -> Result<()> {
     let deadline = Instant::now() + TASK_LIMIT;
     loop {
         interrupt::check()?;
-        let page = client.call("GET", &format!("{instance}/tasks?page_size=100"), None)?.expect(200)?;
+        let page = client
+            .call("GET", &format!("{instance}/tasks?page_size=100"), None)?
+            .expect(200)?;
         let tasks = results(&page)?;
         let is_open = |task: &&Value| matches!(task["status"].as_str(), Some("pending" | "running"));
         if !tasks.iter().any(|task| is_open(&task)) {
@@ -163,7 +228,10 @@ fn wait_for_tasks(client: &Client, instance: &str) -> Result<()> {
             );
             return Ok(());
         }
-        ensure!(Instant::now() < deadline, "the tasks of the instance are not finished");
+        ensure!(
+            Instant::now() < deadline,
+            "the tasks of the instance are not finished"
+        );
         thread::sleep(POLL);
     }
 }

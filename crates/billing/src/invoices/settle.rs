@@ -57,7 +57,11 @@ pub(crate) fn apply_credit(
 
 /// Credit has come in: open invoices that it covers are paid, those first that are due first, if the organization wants
 /// its credit to be used before anything else. What waited for them (an order, a suspended service) goes on.
-pub(crate) fn use_new_credit(tx: &mut Tx<'_>, billing: &Billing, account: &AccountRow) -> Result<(), StoreError> {
+pub(crate) fn use_new_credit(
+    tx: &mut Tx<'_>,
+    billing: &Billing,
+    account: &AccountRow,
+) -> Result<(), StoreError> {
     /// So many in one transaction: the clocks of the others try again.
     const MOST: i64 = 100;
     if !account.use_credit_first {

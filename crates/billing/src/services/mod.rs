@@ -22,8 +22,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use self::{
     ahead::{RenewalRefused, renew_ahead},
     change::{
-        Change, Changed, cancel_at_end, cancel_now, change, change_cycle, change_paid, change_price, difference,
-        revoke_cancellation,
+        Change, Changed, cancel_at_end, cancel_now, change, change_cycle, change_paid, change_price,
+        difference, revoke_cancellation,
     },
     cycle::Cycle,
     life::{failed, provisioned},

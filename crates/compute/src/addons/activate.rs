@@ -61,7 +61,9 @@ pub(crate) async fn activate_instance_addon(
 ) -> ApiResult<Response> {
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let (app, caller) = (compute.app.clone(), scope.caller.clone());
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceAddonActivate>| -> ApiResult<Answer<InstanceOrder>> {
+    let work = move |tx: &mut Tx<'_>,
+                     change: &http::Change<InstanceAddonActivate>|
+          -> ApiResult<Answer<InstanceOrder>> {
         // Whoever moves money locks the account before the instance.
         billing::lock_account(tx, &compute.billing, scope.organization)?;
         let action = Action::begin(tx, &scope, id)?;
@@ -117,9 +119,14 @@ fn judge<'a>(
     body: &InstanceAddonActivate,
 ) -> Result<(&'a InstanceSizeAddon, PriceCycle, Amount), Faults> {
     let id = body.addon_id;
-    let found = offers.iter().find(|offer| offer.addon.id == id && offer.is_active && offer.addon.is_active);
+    let found = offers
+        .iter()
+        .find(|offer| offer.addon.id == id && offer.is_active && offer.addon.is_active);
     let Some(offer) = found else {
-        return Err(Faults::one("addon_id", format!("The size does not offer the add-on \"{id}\".")));
+        return Err(Faults::one(
+            "addon_id",
+            format!("The size does not offer the add-on \"{id}\"."),
+        ));
     };
     let cycle = PriceCycle::from_word(body.billing_cycle.as_str()).unwrap_or(PriceCycle::Monthly);
     match addon_price(offer, cycle) {
@@ -127,14 +134,21 @@ fn judge<'a>(
         None if offer.is_included => Ok((offer, cycle, Amount::ZERO)),
         None => Err(Faults::one(
             "billing_cycle",
-            format!("This add-on has no active price for the billing cycle \"{}\".", cycle.as_str()),
+            format!(
+                "This add-on has no active price for the billing cycle \"{}\".",
+                cycle.as_str()
+            ),
         )),
     }
 }
 
 fn item(size: &str, offer: &InstanceSizeAddon, row: &InstanceAddonRow) -> NewItem {
     let addon = &offer.addon;
-    let french = if addon.name_fr.is_empty() { &addon.name } else { &addon.name_fr };
+    let french = if addon.name_fr.is_empty() {
+        &addon.name
+    } else {
+        &addon.name_fr
+    };
     NewItem {
         kind: KIND,
         resource: row.id.cast(),

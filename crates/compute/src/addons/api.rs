@@ -1,16 +1,13 @@
 //! Add-ons of an instance as the API shows them and takes them.
-#![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
+#![allow(
+    missing_docs,
+    reason = "the fields are the published API's; comments repeat its words where it has some"
+)]
 
 use std::{collections::HashMap, sync::Arc};
 
 use billing::services::ServiceRow;
-use kernel::{
-    http::Body,
-    id::AnyId,
-    money::{Amount, Fixed},
-    time::Time,
-    words,
-};
+use kernel::{http::Body, id::AnyId, money::Fixed, time::Time, words};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -88,12 +85,16 @@ impl InstanceAddon {
             addon: Arc::clone(&offer.addon),
             status,
             billing_cycle: live.map(|row| row.billing_cycle),
-            price: live.map(|row: &InstanceAddonRow| -> Amount { row.price }).map(Amount::fixed),
+            price: live.map(|row| row.price.fixed()),
             next_billing_date: service
                 .filter(|_| status == InstanceAddonStatus::Active)
                 .and_then(|service| service.next_billing_date),
             activated_at: live.and_then(|row| row.activated_at),
-            pricing_options: offer.pricing_options.iter().map(InstanceSizeAddonPricing::clone).collect(),
+            pricing_options: offer
+                .pricing_options
+                .iter()
+                .map(InstanceSizeAddonPricing::clone)
+                .collect(),
         }
     }
 }

@@ -6,6 +6,7 @@ use kernel::{
     access::{Permission, ProjectScope},
     audit::Changes,
     http::{self, Answer, ApiError, ApiResult, Faults, PathId},
+    id::Id,
     store::Tx,
 };
 
@@ -13,10 +14,11 @@ use super::{
     KIND,
     api::{InstanceAddon, InstanceAddonDeactivate},
     list::services_of,
-    rows::{self, AddonState},
+    rows::{self, AddonState, InstanceAddonRow},
 };
 use crate::{
     Compute,
+    catalogue::api::AddonId,
     instances::{
         InstancesOrder,
         actions::{self, Action},
@@ -55,7 +57,9 @@ pub(crate) async fn deactivate_instance_addon(
 ) -> ApiResult<Response> {
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let (app, caller) = (compute.app.clone(), scope.caller.clone());
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceAddonDeactivate>| -> ApiResult<Answer<InstanceAddon>> {
+    let work = move |tx: &mut Tx<'_>,
+                     change: &http::Change<InstanceAddonDeactivate>|
+          -> ApiResult<Answer<InstanceAddon>> {
         let billing = &compute.billing;
         // Whoever moves money locks the account before the instance.
         billing::lock_account(tx, billing, scope.organization)?;
@@ -64,30 +68,37 @@ pub(crate) async fn deactivate_instance_addon(
         let body = change.body()?;
         let size = catalogue.size(action.row.size_id).cloned();
         let size = size.ok_or_else(|| ApiError::unavailable("The catalogue is being refreshed."))?;
-        let offer = size.available_addons.iter().find(|offer| offer.addon.id == body.addon_id);
+        let offer = size
+            .available_addons
+            .iter()
+            .find(|offer| offer.addon.id == body.addon_id);
         let Some(offer) = offer else {
             let text = format!("The size does not offer the add-on \"{}\".", body.addon_id);
             return Err(Faults::one("addon_id", text).into());
         };
-        let find = |tx: &mut Tx<'_>| -> ApiResult<_> {
-            let live = rows::live(tx.conn(), id)?;
-            Ok(live.into_iter().find(|row| row.addon_id == offer.addon.id))
-        };
-        let Some(row) = find(tx)? else {
+        let Some(row) = live(tx, id, body.addon_id)? else {
             return Err(ApiError::conflict(if offer.is_included {
                 "The add-on is part of the instance's size: it can't be ended."
             } else {
                 "The add-on is not active."
             }));
         };
-        if !matches!(action.row.status, InstanceStatus::Active | InstanceStatus::Suspended) {
+        if !matches!(
+            action.row.status,
+            InstanceStatus::Active | InstanceStatus::Suspended
+        ) {
             // Ordered together with the instance: both come to nothing together.
-            let text = format!("The instance is {}; it must be active for this.", action.row.status.as_str());
+            let text = format!(
+                "The instance is {}; it must be active for this.",
+                action.row.status.as_str()
+            );
             return Err(ApiError::conflict(text));
         }
         let ends_at_once = body.immediate || row.status == AddonState::Pending;
         if row.status == AddonState::Cancelling && !ends_at_once {
-            return Err(ApiError::conflict("The add-on ends already when its paid time is over."));
+            return Err(ApiError::conflict(
+                "The add-on ends already when its paid time is over.",
+            ));
         }
         let service = services::of_resource(tx.conn(), scope.organization, KIND, row.id.cast())?;
         let service = service.ok_or_else(|| ApiError::internal("an add-on that is not billed"))?;
@@ -102,9 +113,15 @@ pub(crate) async fn deactivate_instance_addon(
         } else {
             services::cancel_at_end(tx, billing, service.id, &body.reason, user)?;
         }
-        let after = find(tx)?;
+        let after = live(tx, id, body.addon_id)?;
         let services = services_of(tx.conn(), scope.organization, after.as_slice())?;
         Ok(Answer::plain(InstanceAddon::of(offer, after.as_ref(), &services)))
     };
     change.run(&app, &caller, "deactivate_instance_addon", work).await
+}
+
+/// What was ordered of an add-on for an instance and is not over.
+fn live(tx: &mut Tx<'_>, instance: Id<InstanceKind>, addon: AddonId) -> ApiResult<Option<InstanceAddonRow>> {
+    let live = rows::live(tx.conn(), instance)?;
+    Ok(live.into_iter().find(|row| row.addon_id == addon))
 }

@@ -22,8 +22,6 @@ use crate::{
     instances::{InstancesRead, api::InstanceKind, rows as instances},
 };
 
-type InstanceAddons = Vec<InstanceAddon>;
-
 /// [Instances] List addons of a compute instance
 ///
 /// Every addon its size offers, with its state on this instance.
@@ -36,7 +34,7 @@ type InstanceAddons = Vec<InstanceAddon>;
         ("project_id" = String, Path, description = "Project that contains the resource."),
     ),
     responses(
-        (status = 200, description = "Plain array, not paginated", body = InstanceAddons),
+        (status = 200, description = "Plain array, not paginated", body = Vec<InstanceAddon>),
         kernel::http::Refusals,
     ),
     security(("BearerAuth" = [])),
@@ -79,5 +77,8 @@ pub(super) fn services_of(
 ) -> Result<HashMap<AnyId, ServiceRow>, StoreError> {
     let ids: Vec<AnyId> = live.iter().map(|row| row.id.cast()).collect();
     let found = services::of_resources(conn, organization, KIND, &ids)?;
-    Ok(found.into_iter().map(|service| (service.resource_id, service)).collect())
+    Ok(found
+        .into_iter()
+        .map(|service| (service.resource_id, service))
+        .collect())
 }

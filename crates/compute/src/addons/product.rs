@@ -23,7 +23,9 @@ pub struct Addons {
 impl Addons {
     /// On this billing, which is told at once when an add-on is in force.
     pub fn new(billing: &Billing) -> Self {
-        Self { billing: billing.clone() }
+        Self {
+            billing: billing.clone(),
+        }
     }
 }
 
@@ -33,7 +35,9 @@ impl Product for Addons {
     }
 
     fn paid(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let Some(row) = rows::find(tx.conn(), service.resource_id.cast())? else { return Ok(()) };
+        let Some(row) = rows::find(tx.conn(), service.resource_id.cast())? else {
+            return Ok(());
+        };
         let status: InstanceStatus = instances::table
             .find(row.instance_id)
             .select(instances::status)
@@ -62,7 +66,9 @@ impl Product for Addons {
     }
 
     fn changed(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let Some(mut row) = rows::find(tx.conn(), service.resource_id.cast())? else { return Ok(()) };
+        let Some(mut row) = rows::find(tx.conn(), service.resource_id.cast())? else {
+            return Ok(());
+        };
         let status = match (row.status, service.cancellation_requested_at) {
             (AddonState::Active, Some(_)) => AddonState::Cancelling,
             (AddonState::Cancelling, None) => AddonState::Active,
@@ -77,7 +83,9 @@ impl Product for Addons {
 }
 
 fn end(tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-    let Some(mut row) = rows::find(tx.conn(), service.resource_id.cast())? else { return Ok(()) };
+    let Some(mut row) = rows::find(tx.conn(), service.resource_id.cast())? else {
+        return Ok(());
+    };
     row.status = AddonState::Ended;
     rows::save(tx, &mut row)
 }

@@ -73,7 +73,10 @@ pub(crate) async fn create_instance_console_session(
         change.check_version(action.row.version)?;
         let wanted = change.body()?;
         action.must_be_active()?;
-        let seen = action.state.as_ref().map_or("unknown", |state| state.vm_status.as_str());
+        let seen = action
+            .state
+            .as_ref()
+            .map_or("unknown", |state| state.vm_status.as_str());
         if seen != "running" {
             return Err(ApiError::conflict(format!(
                 "The instance is {seen}; it must run to have a console. Only start is possible."
@@ -106,7 +109,11 @@ pub(crate) async fn create_instance_console_session(
             ending: None,
         };
         rows::insert(tx, &row)?;
-        let text = format!("Opened a console session ({}) of instance {}", row.console_type.as_str(), action.row.name);
+        let text = format!(
+            "Opened a console session ({}) of instance {}",
+            row.console_type.as_str(),
+            action.row.name
+        );
         action.audit(tx, "instance.console_opened", text, session_noted(id))?;
         let path = format!(
             "/v1/organizations/{}/projects/{}/compute/instances/{instance}/console/{id}",

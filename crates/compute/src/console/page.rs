@@ -27,9 +27,21 @@ const OURS: [File; 4] = [
     ("terminal.js", JAVASCRIPT, include_bytes!("files/terminal.js")),
 ];
 const THEIRS: [File; 3] = [
-    ("novnc-1.7.0.js", JAVASCRIPT, include_bytes!("../../assets/console/novnc-1.7.0.js")),
-    ("xterm-6.0.0.js", JAVASCRIPT, include_bytes!("../../assets/console/xterm-6.0.0.js")),
-    ("xterm-6.0.0.css", CSS, include_bytes!("../../assets/console/xterm-6.0.0.css")),
+    (
+        "novnc-1.7.0.js",
+        JAVASCRIPT,
+        include_bytes!("../../assets/console/novnc-1.7.0.js"),
+    ),
+    (
+        "xterm-6.0.0.js",
+        JAVASCRIPT,
+        include_bytes!("../../assets/console/xterm-6.0.0.js"),
+    ),
+    (
+        "xterm-6.0.0.css",
+        CSS,
+        include_bytes!("../../assets/console/xterm-6.0.0.css"),
+    ),
 ];
 
 /// What the page may load. noVNC draws pointers from `data:` addresses and pictures from `blob:` ones.
@@ -60,7 +72,12 @@ pub(super) async fn page(_: SessionPath, Query(kind): Query<Kind>) -> Response {
         Some(ConsoleType::Serial) => TERMINAL_POLICY,
         None => return ApiError::not_found().into_response(),
     };
-    answer("text/html; charset=utf-8", include_bytes!("files/page.html"), policy, "no-cache")
+    answer(
+        "text/html; charset=utf-8",
+        include_bytes!("files/page.html"),
+        policy,
+        "no-cache",
+    )
 }
 
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
@@ -69,12 +86,22 @@ pub(super) async fn asset(Path(name): Path<String>) -> Response {
         return answer(content_type, bytes, SCREEN_POLICY, "no-cache");
     }
     if let Some((_, content_type, bytes)) = known(&THEIRS) {
-        return answer(content_type, bytes, SCREEN_POLICY, "public, max-age=31536000, immutable");
+        return answer(
+            content_type,
+            bytes,
+            SCREEN_POLICY,
+            "public, max-age=31536000, immutable",
+        );
     }
     ApiError::not_found().into_response()
 }
 
-fn answer(content_type: &'static str, bytes: &'static [u8], policy: &'static str, cache: &'static str) -> Response {
+fn answer(
+    content_type: &'static str,
+    bytes: &'static [u8],
+    policy: &'static str,
+    cache: &'static str,
+) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type),
         (header::CONTENT_SECURITY_POLICY, policy),

@@ -11,13 +11,7 @@ use std::{
 use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream as Messages, StreamExt};
-use kernel::{
-    App,
-    access::still_allowed,
-    audit::Origin,
-    http::ApiResult,
-    store::StoreError,
-};
+use kernel::{App, access::still_allowed, audit::Origin, http::ApiResult, store::StoreError};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -83,7 +77,10 @@ pub(super) async fn serve(connected: Connected, socket: WebSocket) {
     if ending != Ending::Left {
         let _ = timeout(CLOSE_LIMIT, to_client.send(Message::Close(Some(ending.frame())))).await;
         // Until the client has answered: a connection that is cut before may lose what was sent last.
-        let _ = timeout(CLOSE_LIMIT, async { while let Some(Ok(_)) = from_client.next().await {} }).await;
+        let _ = timeout(CLOSE_LIMIT, async {
+            while let Some(Ok(_)) = from_client.next().await {}
+        })
+        .await;
     }
 }
 
@@ -176,7 +173,10 @@ async fn watch(app: &App, session: &SessionRow, place: &Place, activity: &Activi
         if now.since(seen) >= SEEN_EVERY {
             seen = now;
             let id = session.id;
-            let noted = app.store().write("note_console", move |tx| rows::seen(tx, id)).await;
+            let noted = app
+                .store()
+                .write("note_console", move |tx| rows::seen(tx, id))
+                .await;
             if let Err(error) = noted {
                 tracing::warn!(%error, session = %id, "an open console could not be noted");
             }
@@ -187,8 +187,13 @@ async fn watch(app: &App, session: &SessionRow, place: &Place, activity: &Activi
 /// Why the console must end now, if it must.
 async fn look(app: &App, session: &SessionRow) -> ApiResult<Option<Ending>> {
     let id = session.id;
-    let watched = app.store().read("watch_console", move |conn| rows::watched(conn, id)).await?;
-    let Some(watched) = watched else { return Ok(Some(Ending::Closed)) };
+    let watched = app
+        .store()
+        .read("watch_console", move |conn| rows::watched(conn, id))
+        .await?;
+    let Some(watched) = watched else {
+        return Ok(Some(Ending::Closed));
+    };
     if watched.status != ConsoleStatus::Connected {
         return Ok(Some(watched.ending.unwrap_or(Ending::Closed)));
     }
@@ -198,7 +203,8 @@ async fn look(app: &App, session: &SessionRow) -> ApiResult<Option<Ending>> {
     if !watched.runs() {
         return Ok(Some(Ending::Machine));
     }
-    let (credential, organization, project) = (session.credential_id, session.organization_id, session.project_id);
+    let (credential, organization, project) =
+        (session.credential_id, session.organization_id, session.project_id);
     let caller = still_allowed::<InstancesOperate>(app, credential, organization, project).await?;
     Ok(caller.is_none().then_some(Ending::Rights))
 }

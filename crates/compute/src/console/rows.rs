@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl,
-    Queryable, RunQueryDsl, Selectable, SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, Insertable, JoinOnDsl, NullableExpressionMethods,
+    OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable, SelectableHelper,
 };
 use kernel::{
     access::{Credential, Organization, Project, User},
@@ -54,7 +54,9 @@ impl SessionRow {
     pub(super) fn status_at(&self, now: Time) -> ConsoleStatus {
         let is_silent = |seen: Time| now.since(seen) > SILENCE;
         match self.status {
-            ConsoleStatus::Pending | ConsoleStatus::Ready | ConsoleStatus::Connected if self.expires_at <= now => {
+            ConsoleStatus::Pending | ConsoleStatus::Ready | ConsoleStatus::Connected
+                if self.expires_at <= now =>
+            {
                 ConsoleStatus::Expired
             }
             ConsoleStatus::Connected if self.seen_at.is_none_or(is_silent) => ConsoleStatus::Closed,
@@ -139,7 +141,12 @@ pub(super) fn forget_old(tx: &mut Tx<'_>, instance: Id<InstanceKind>) -> Result<
 }
 
 /// Uses the token up: of two clients that show it, one gets `true`.
-pub(super) fn connect(tx: &mut Tx<'_>, id: SessionId, token_hash: &str, until: Time) -> Result<bool, StoreError> {
+pub(super) fn connect(
+    tx: &mut Tx<'_>,
+    id: SessionId,
+    token_hash: &str,
+    until: Time,
+) -> Result<bool, StoreError> {
     let now = tx.now();
     let ready = console_sessions::table
         .find(id)
@@ -217,7 +224,8 @@ impl Watched {
     /// Whether there is a machine to look at. One that is about to switch itself off can be looked at until it has.
     pub(super) fn runs(&self) -> bool {
         let was_seen = self.vm_status.as_deref() == Some("running");
-        self.instance_status == InstanceStatus::Active && (self.power == Some(Power::On) || self.power.is_some() && was_seen)
+        self.instance_status == InstanceStatus::Active
+            && (self.power == Some(Power::On) || self.power.is_some() && was_seen)
     }
 }
 

@@ -60,7 +60,8 @@ pub(super) struct Connected {
 
 /// What a token is recognised by.
 pub(super) fn fingerprint(app: &App, id: SessionId, token: &str) -> String {
-    app.sealer().fingerprint(&format!("console/{id}"), token.as_bytes())
+    app.sealer()
+        .fingerprint(&format!("console/{id}"), token.as_bytes())
 }
 
 /// Wrong, used, or too late: the answer does not say which.
@@ -80,8 +81,12 @@ pub(super) async fn connect(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> ApiResult<Response> {
     let upgrade = upgrade.map_err(|_| {
-        ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "This is the address of a WebSocket.")
-            .with_header(header::UPGRADE, http::HeaderValue::from_static("websocket"))
+        ApiError::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "upgrade_required",
+            "This is the address of a WebSocket.",
+        )
+        .with_header(header::UPGRADE, http::HeaderValue::from_static("websocket"))
     })?;
     check_origin(&headers, &compute.app.config().server.base_url())?;
     let token = token_of(&headers).ok_or_else(refused)?;
@@ -95,7 +100,9 @@ pub(super) async fn connect(
 
 /// A page of another site must not use a console with what its visitor knows. Clients that are no browsers send no origin.
 fn check_origin(headers: &HeaderMap, base_url: &str) -> ApiResult<()> {
-    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
     let origin = origin.to_str().ok().and_then(site);
     if origin.is_some() && origin == site(base_url) {
         return Ok(());
@@ -111,7 +118,9 @@ fn check_origin(headers: &HeaderMap, base_url: &str) -> ApiResult<()> {
 fn site(address: &str) -> Option<(String, String, u16)> {
     let address: Uri = address.parse().ok()?;
     let scheme = address.scheme_str()?.to_ascii_lowercase();
-    let port = address.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+    let port = address
+        .port_u16()
+        .unwrap_or(if scheme == "https" { 443 } else { 80 });
     Some((scheme, address.host()?.to_ascii_lowercase(), port))
 }
 
@@ -128,11 +137,17 @@ async fn open(compute: &Compute, id: SessionId, token: &str, request: RequestFac
     let app = &compute.app;
     let token_hash = fingerprint(app, id, token);
     let (session, caller) = find(app, id, token_hash.clone()).await?;
-    let watched = app.store().read("find_console", move |conn| rows::watched(conn, id)).await?;
+    let watched = app
+        .store()
+        .read("find_console", move |conn| rows::watched(conn, id))
+        .await?;
     let watched = watched.filter(rows::Watched::runs);
     let watched = watched.ok_or_else(|| ApiError::conflict("The instance must run to have a console."))?;
     let unreachable = || ApiError::unavailable("The hypervisor is not reachable.");
-    let driver = watched.host.and_then(|host| compute.hosts.get(host)).ok_or_else(unreachable)?;
+    let driver = watched
+        .host
+        .and_then(|host| compute.hosts.get(host))
+        .ok_or_else(unreachable)?;
     let permit = compute.consoles.take().ok_or_else(|| {
         ApiError::unavailable("Too many consoles are open here. Close one, or try again later.")
     })?;
@@ -142,7 +157,9 @@ async fn open(compute: &Compute, id: SessionId, token: &str, request: RequestFac
     let longest = Duration::from_secs(app.config().compute.console_minutes * 60);
     let replaced = app
         .store()
-        .write("connect_console", move |tx| seize(tx, &seized, &wanted, longest, &origin))
+        .write("connect_console", move |tx| {
+            seize(tx, &seized, &wanted, longest, &origin)
+        })
         .await?;
     for other in replaced {
         compute.consoles.ring(other);
@@ -169,10 +186,13 @@ async fn find(app: &App, id: SessionId, token_hash: String) -> ApiResult<(Sessio
     let now = app.clock().now();
     let session = app
         .store()
-        .read("find_console", move |conn| rows::find_by_token(conn, id, &token_hash, now))
+        .read("find_console", move |conn| {
+            rows::find_by_token(conn, id, &token_hash, now)
+        })
         .await?
         .ok_or_else(refused)?;
-    let (credential, organization, project) = (session.credential_id, session.organization_id, session.project_id);
+    let (credential, organization, project) =
+        (session.credential_id, session.organization_id, session.project_id);
     let caller = still_allowed::<InstancesOperate>(app, credential, organization, project).await?;
     Ok((session, caller.ok_or_else(refused)?))
 }
@@ -193,7 +213,13 @@ fn seize(
         return Err(refused());
     }
     let text = format!("Connected to the console of instance {}", row.name);
-    tell(tx, session, &row.name, ("instance.console_connected", text), origin)?;
+    tell(
+        tx,
+        session,
+        &row.name,
+        ("instance.console_connected", text),
+        origin,
+    )?;
     if session.console_type != ConsoleType::Serial {
         return Ok(Vec::new());
     }
@@ -201,7 +227,10 @@ fn seize(
     for other in rows::others_on_serial(tx, session.instance_id, session.id)? {
         if rows::end(tx, other, Ending::TakenOver)? {
             let text = format!("Console of instance {}: {}", row.name, Ending::TakenOver.text());
-            let ended = SessionRow { id: other, ..session.clone() };
+            let ended = SessionRow {
+                id: other,
+                ..session.clone()
+            };
             tell(tx, &ended, &row.name, ("instance.console_closed", text), origin)?;
             replaced.push(other);
         }
@@ -226,7 +255,12 @@ pub(super) fn tell(
         changes: session_noted(session.id),
         status: AuditStatus::Success,
     };
-    tx.audit(origin, Some(session.organization_id), Some(session.project_id), &event)
+    tx.audit(
+        origin,
+        Some(session.organization_id),
+        Some(session.project_id),
+        &event,
+    )
 }
 
 /// Connects to the machine; why not, for the log.
@@ -258,22 +292,37 @@ mod tests {
 
     #[test]
     fn pages_of_this_installation_alone_may_connect() {
-        let from = |origin: &'static str, base: &str| check_origin(&headers(&[("origin", origin)]), base).is_ok();
+        let from =
+            |origin: &'static str, base: &str| check_origin(&headers(&[("origin", origin)]), base).is_ok();
         assert!(check_origin(&HeaderMap::new(), "https://api.example.org").is_ok());
-        assert!(from("https://api.example.org", "https://API.example.org:443/onet"));
+        assert!(from(
+            "https://api.example.org",
+            "https://API.example.org:443/onet"
+        ));
         assert!(from("http://127.0.0.1:8080", "http://127.0.0.1:8080"));
-        for origin in ["http://api.example.org", "https://api.example.org:444", "https://api.example.org.evil.net", "null", ""] {
+        for origin in [
+            "http://api.example.org",
+            "https://api.example.org:444",
+            "https://api.example.org.evil.net",
+            "null",
+            "",
+        ] {
             assert!(!from(origin, "https://api.example.org"), "{origin}");
         }
     }
 
     #[test]
     fn the_token_is_found_among_the_subprotocols() {
-        let token = |value: &'static str| token_of(&headers(&[("sec-websocket-protocol", value)])).map(ToOwned::to_owned);
+        let token = |value: &'static str| {
+            token_of(&headers(&[("sec-websocket-protocol", value)])).map(ToOwned::to_owned)
+        };
         assert_eq!(token("onet.console, token.abc-_1").as_deref(), Some("abc-_1"));
         assert_eq!(token("token.abc").as_deref(), Some("abc"));
         assert_eq!(token("onet.console"), None);
-        let two = headers(&[("sec-websocket-protocol", "onet.console"), ("sec-websocket-protocol", "token.x")]);
+        let two = headers(&[
+            ("sec-websocket-protocol", "onet.console"),
+            ("sec-websocket-protocol", "token.x"),
+        ]);
         assert_eq!(token_of(&two), Some("x"));
     }
 }

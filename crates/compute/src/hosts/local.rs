@@ -11,7 +11,10 @@ use kernel::{
 };
 
 use super::{HostId, HostRow, Hosts, rows};
-use crate::{catalogue::api::Location, schema::{hosts, locations}};
+use crate::{
+    catalogue::api::Location,
+    schema::{hosts, locations},
+};
 
 /// What a host has.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +64,14 @@ fn keep(tx: &mut Tx<'_>, name: &str, slug: &str, capacity: Capacity) -> Result<O
         Some(row) if slug.is_empty() => Some(row.location_id),
         _ => location(tx, slug)?,
     };
-    let Some(location_id) = location else { return Ok(None) };
-    let Capacity { cpus, memory_mb, disk_gb } = capacity;
+    let Some(location_id) = location else {
+        return Ok(None);
+    };
+    let Capacity {
+        cpus,
+        memory_mb,
+        disk_gb,
+    } = capacity;
     if let Some(row) = known {
         // Disk that machines hold already is not free, and yet the host's to promise.
         let disk_gb = disk_gb + row.disk_gb_taken;
@@ -75,7 +84,13 @@ fn keep(tx: &mut Tx<'_>, name: &str, slug: &str, capacity: Capacity) -> Result<O
                 hosts::last_seen_at.eq(Some(now)),
             ))
             .execute(tx.conn())?;
-        return Ok(Some(HostRow { location_id, cpus, memory_mb, disk_gb, ..row }));
+        return Ok(Some(HostRow {
+            location_id,
+            cpus,
+            memory_mb,
+            disk_gb,
+            ..row
+        }));
     }
     let row = HostRow {
         id: Id::new(),
@@ -92,7 +107,9 @@ fn keep(tx: &mut Tx<'_>, name: &str, slug: &str, capacity: Capacity) -> Result<O
         created: now,
         modified: now,
     };
-    diesel::insert_into(hosts::table).values(&row).execute(tx.conn())?;
+    diesel::insert_into(hosts::table)
+        .values(&row)
+        .execute(tx.conn())?;
     Ok(Some(row))
 }
 
@@ -112,12 +129,18 @@ fn location(tx: &mut Tx<'_>, slug: &str) -> Result<Option<Id<Location>>, StoreEr
 /// What can be promised: what an operator says, or what the machine has.
 fn capacity(settings: &kernel::config::Compute, free_disk_bytes: u64) -> Capacity {
     let own_cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
-    let own_memory = own_memory_mb().unwrap_or(1024).saturating_sub(settings.host_reserved_memory_mb);
+    let own_memory = own_memory_mb()
+        .unwrap_or(1024)
+        .saturating_sub(settings.host_reserved_memory_mb);
     let or = |told: u64, own: u64| if told == 0 { own } else { told };
-    let percent = |value: u64, percent: u64| i64::try_from(value.saturating_mul(percent) / 100).unwrap_or(i64::MAX);
+    let percent =
+        |value: u64, percent: u64| i64::try_from(value.saturating_mul(percent) / 100).unwrap_or(i64::MAX);
     Capacity {
         cpus: percent(or(settings.host_cpus, own_cpus), settings.cpu_overcommit_percent),
-        memory_mb: percent(or(settings.host_memory_mb, own_memory), settings.memory_overcommit_percent),
+        memory_mb: percent(
+            or(settings.host_memory_mb, own_memory),
+            settings.memory_overcommit_percent,
+        ),
         disk_gb: percent(
             or(settings.host_disk_gb, free_disk_bytes >> 30),
             settings.disk_overcommit_percent,

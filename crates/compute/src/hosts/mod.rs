@@ -14,12 +14,12 @@ use hypervisor::Hypervisor;
 use kernel::{id::Id, tasks::StepError};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(crate) use self::placement::take;
 pub use self::{
     local::enlist,
     placement::{Share, places_left, release, reserve},
     rows::{Host, HostRow, Listed, listed},
 };
-pub(crate) use self::placement::take;
 use crate::Compute;
 
 pub(crate) fn routes() -> OpenApiRouter<Compute> {
@@ -49,7 +49,10 @@ impl Hosts {
     /// All hosts of this node.
     pub fn all(&self) -> Vec<(HostId, Arc<dyn Hypervisor>)> {
         let drivers = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        drivers.iter().map(|(id, driver)| (*id, Arc::clone(driver))).collect()
+        drivers
+            .iter()
+            .map(|(id, driver)| (*id, Arc::clone(driver)))
+            .collect()
     }
 
     /// The driver for a step.

@@ -160,7 +160,11 @@ mod tests {
 
     #[test]
     fn the_scarcest_thing_decides() {
-        let share = Share { cpus: 2, memory_mb: 2048, disk_gb: 20 };
+        let share = Share {
+            cpus: 2,
+            memory_mb: 2048,
+            disk_gb: 20,
+        };
         assert_eq!(share.fits(&host(9, 9216, 90)), 4);
         assert_eq!(share.fits(&host(9, 5120, 90)), 2);
         assert_eq!(share.fits(&host(9, 9216, 29)), 0);

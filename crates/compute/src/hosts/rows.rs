@@ -1,6 +1,9 @@
 //! The table of hosts.
 
-use diesel::{ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable, SelectableHelper};
+use diesel::{
+    ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, RunQueryDsl,
+    Selectable, SelectableHelper,
+};
 use kernel::{
     id::Id,
     store::{Conn, StoreError, Tx},
@@ -75,7 +78,11 @@ pub fn listed(conn: &mut Conn) -> Result<Vec<Listed>, StoreError> {
     let listed = found.into_iter().map(|(host, location)| {
         let count = counts.iter().find(|(id, _)| *id == host.id);
         let machines = count.map_or(0, |(_, count)| *count);
-        Listed { host, location, machines }
+        Listed {
+            host,
+            location,
+            machines,
+        }
     });
     Ok(listed.collect())
 }

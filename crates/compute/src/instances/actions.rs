@@ -25,7 +25,8 @@ use crate::{
 pub(crate) const ACCEPTED: &str =
     "Accepted. The task that carries out the action is returned; poll it, or list the tasks of the instance.";
 /// The description of a 409 in the document.
-pub(crate) const CONFLICT: &str = "The instance is in a state, or has a running task, that forbids this action";
+pub(crate) const CONFLICT: &str =
+    "The instance is in a state, or has a running task, that forbids this action";
 
 /// An instance under an action, locked.
 pub(crate) struct Action<'a, P> {
@@ -42,7 +43,11 @@ impl<'a, P: Permission> Action<'a, P> {
     ///
     /// # Errors
     /// 404.
-    pub(crate) fn begin(tx: &mut Tx<'_>, scope: &'a ProjectScope<P>, id: Id<InstanceKind>) -> ApiResult<Self> {
+    pub(crate) fn begin(
+        tx: &mut Tx<'_>,
+        scope: &'a ProjectScope<P>,
+        id: Id<InstanceKind>,
+    ) -> ApiResult<Self> {
         let (row, _, state) = rows::find_locked(tx, scope.project, id)?.ok_or_else(ApiError::not_found)?;
         let machine = machines::find(tx.conn(), id)?;
         Ok(Self {
@@ -58,9 +63,9 @@ impl<'a, P: Permission> Action<'a, P> {
     /// # Errors
     /// 409: nothing runs for the instance.
     pub(crate) fn machine(&self) -> ApiResult<&MachineRow> {
-        self.machine
-            .as_ref()
-            .ok_or_else(|| ApiError::conflict("This instance has no machine on a host: there is nothing to act on."))
+        self.machine.as_ref().ok_or_else(|| {
+            ApiError::conflict("This instance has no machine on a host: there is nothing to act on.")
+        })
     }
 
     /// A copy of the machine to change and save.
@@ -196,7 +201,11 @@ impl<'a, P: Permission> Action<'a, P> {
     }
 
     fn ask(&self, tx: &mut Tx<'_>, kind: &'static str, parameters: Value) -> ApiResult<TaskId> {
-        let mut wanted = kinds::task(kind, &self.row, Some((self.scope.caller.user, self.scope.request.id)));
+        let mut wanted = kinds::task(
+            kind,
+            &self.row,
+            Some((self.scope.caller.user, self.scope.request.id)),
+        );
         wanted.parameters = parameters;
         Ok(tx.enqueue(&wanted)?)
     }

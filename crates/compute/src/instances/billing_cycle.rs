@@ -58,41 +58,55 @@ pub(crate) async fn change_instance_billing_cycle(
 ) -> ApiResult<Response> {
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let (app, caller) = (compute.app.clone(), scope.caller.clone());
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceBillingCycle>| -> ApiResult<Answer<Instance>> {
-        let service = product::lock_service(tx, &compute.billing, scope.organization, id)?;
-        let mut action = Action::begin(tx, &scope, id)?;
-        change.check_version(action.row.version)?;
-        let wanted = change.body()?.billing_cycle;
-        let size = catalogue.size(action.row.size_id).cloned();
-        let size = size.ok_or_else(|| ApiError::unavailable("The catalogue is being refreshed."))?;
-        if price_of(&size, wanted).is_none() {
-            let text = format!("This size has no active price for the billing cycle \"{}\".", wanted.as_str());
-            return Err(Faults::one("billing_cycle", text).into());
-        }
-        if !matches!(action.row.status, InstanceStatus::Active | InstanceStatus::Suspended) {
-            let text = format!("The instance is {}; it must be active for this.", action.row.status.as_str());
-            return Err(ApiError::conflict(text));
-        }
-        if action.row.cancellation_requested_at.is_some() {
-            return Err(ApiError::conflict("The instance is cancelled: withdraw that first."));
-        }
-        if let Some(cycle) = BillingCycle::from_word(wanted.as_str())
-            && cycle != action.row.billing_cycle
-        {
-            let mut changes = Changes::default();
-            changes.note("billing_cycle", &action.row.billing_cycle, &cycle);
-            let text = format!("Changed the billing cycle of instance {}", action.row.name);
-            action.audit(tx, "instance.billing_cycle_changed", text, changes)?;
-            action.row.billing_cycle = cycle;
-            rows::save(tx, &mut action.row)?;
-            if let Some(service) = &service {
-                bill(tx, &compute.billing, service, &size, wanted, scope.caller.user)?;
+    let work =
+        move |tx: &mut Tx<'_>, change: &http::Change<InstanceBillingCycle>| -> ApiResult<Answer<Instance>> {
+            let service = product::lock_service(tx, &compute.billing, scope.organization, id)?;
+            let mut action = Action::begin(tx, &scope, id)?;
+            change.check_version(action.row.version)?;
+            let wanted = change.body()?.billing_cycle;
+            let size = catalogue.size(action.row.size_id).cloned();
+            let size = size.ok_or_else(|| ApiError::unavailable("The catalogue is being refreshed."))?;
+            if price_of(&size, wanted).is_none() {
+                let text = format!(
+                    "This size has no active price for the billing cycle \"{}\".",
+                    wanted.as_str()
+                );
+                return Err(Faults::one("billing_cycle", text).into());
             }
-        }
-        let after = views::one(tx.conn(), &catalogue, scope.project, id)?;
-        Ok(Answer::ok(after.body, after.version))
-    };
-    change.run(&app, &caller, "change_instance_billing_cycle", work).await
+            if !matches!(
+                action.row.status,
+                InstanceStatus::Active | InstanceStatus::Suspended
+            ) {
+                let text = format!(
+                    "The instance is {}; it must be active for this.",
+                    action.row.status.as_str()
+                );
+                return Err(ApiError::conflict(text));
+            }
+            if action.row.cancellation_requested_at.is_some() {
+                return Err(ApiError::conflict(
+                    "The instance is cancelled: withdraw that first.",
+                ));
+            }
+            if let Some(cycle) = BillingCycle::from_word(wanted.as_str())
+                && cycle != action.row.billing_cycle
+            {
+                let mut changes = Changes::default();
+                changes.note("billing_cycle", &action.row.billing_cycle, &cycle);
+                let text = format!("Changed the billing cycle of instance {}", action.row.name);
+                action.audit(tx, "instance.billing_cycle_changed", text, changes)?;
+                action.row.billing_cycle = cycle;
+                rows::save(tx, &mut action.row)?;
+                if let Some(service) = &service {
+                    bill(tx, &compute.billing, service, &size, wanted, scope.caller.user)?;
+                }
+            }
+            let after = views::one(tx.conn(), &catalogue, scope.project, id)?;
+            Ok(Answer::ok(after.body, after.version))
+        };
+    change
+        .run(&app, &caller, "change_instance_billing_cycle", work)
+        .await
 }
 
 /// Tells billing of a cycle from the next billing date on. Going back to the present one keeps its price.

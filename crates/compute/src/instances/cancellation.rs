@@ -105,7 +105,9 @@ pub(crate) async fn request_instance_cancellation(
 ) -> ApiResult<Response> {
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let (app, caller) = (compute.app.clone(), scope.caller.clone());
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceCancellationRequest>| -> ApiResult<Answer<Instance>> {
+    let work = move |tx: &mut Tx<'_>,
+                     change: &http::Change<InstanceCancellationRequest>|
+          -> ApiResult<Answer<Instance>> {
         let billing = &compute.billing;
         let service = product::lock_service(tx, billing, scope.organization, id)?;
         let action = Action::begin(tx, &scope, id)?;
@@ -115,20 +117,27 @@ pub(crate) async fn request_instance_cancellation(
             let text = format!("The instance is {} already.", action.row.status.as_str());
             return Err(ApiError::conflict(text));
         }
-        if action.row.cancellation_requested_at.is_some() && body.kind == CancellationType::EndOfBillingPeriod {
-            return Err(ApiError::conflict("The instance's cancellation is requested already."));
+        if action.row.cancellation_requested_at.is_some() && body.kind == CancellationType::EndOfBillingPeriod
+        {
+            return Err(ApiError::conflict(
+                "The instance's cancellation is requested already.",
+            ));
         }
         if action.machine().is_ok_and(|machine| machine.is_protected) {
             return Err(ApiError::conflict("The instance is protected from deletion."));
         }
-        let service = service.ok_or_else(|| ApiError::conflict("The instance is not billed: delete it instead."))?;
+        let service =
+            service.ok_or_else(|| ApiError::conflict("The instance is not billed: delete it instead."))?;
         let mut changes = Changes::default();
         changes.note("type", &None, &Some(body.kind));
         changes.note("reason", &None, &Some(&body.reason));
         let text = format!("Requested the cancellation of instance {}", action.row.name);
         action.audit(tx, "instance.cancellation_requested", text, changes)?;
         let user = Some(scope.caller.user);
-        let is_there = matches!(action.row.status, InstanceStatus::Active | InstanceStatus::Suspended);
+        let is_there = matches!(
+            action.row.status,
+            InstanceStatus::Active | InstanceStatus::Suspended
+        );
         if body.kind == CancellationType::EndOfBillingPeriod && is_there {
             services::cancel_at_end(tx, billing, service.id, &body.reason, user)?;
         } else {
@@ -141,7 +150,9 @@ pub(crate) async fn request_instance_cancellation(
         );
         Ok(Answer::created(after.body, Some(after.version), path))
     };
-    change.run(&app, &caller, "request_instance_cancellation", work).await
+    change
+        .run(&app, &caller, "request_instance_cancellation", work)
+        .await
 }
 
 /// [Instances] Withdraw cancellation request of a compute instance
@@ -178,7 +189,9 @@ pub(crate) async fn withdraw_instance_cancellation(
         change.check_version(action.row.version)?;
         let is_open = action.row.cancellation_requested_at.is_some() && !is_over(&action.row);
         let Some(service) = service.filter(|_| is_open) else {
-            return Err(ApiError::conflict("The instance has no open cancellation request."));
+            return Err(ApiError::conflict(
+                "The instance has no open cancellation request.",
+            ));
         };
         let text = format!("Withdrew the cancellation of instance {}", action.row.name);
         action.audit(tx, "instance.cancellation_withdrawn", text, Changes::default())?;
@@ -186,5 +199,7 @@ pub(crate) async fn withdraw_instance_cancellation(
         let after = views::one(tx.conn(), &catalogue, scope.project, id)?;
         Ok(Answer::ok(after.body, after.version))
     };
-    change.run(&app, &caller, "withdraw_instance_cancellation", work).await
+    change
+        .run(&app, &caller, "withdraw_instance_cancellation", work)
+        .await
 }

@@ -83,7 +83,13 @@ pub(crate) async fn delete_instance(
         rows::save(tx, &mut action.row)?;
         if let Some(service) = service {
             // Told of the end, the product finds the instance terminated and leaves the rest to this.
-            services::cancel_now(tx, &billing, service.id, ("deleted", false), Some(scope.caller.user))?;
+            services::cancel_now(
+                tx,
+                &billing,
+                service.id,
+                ("deleted", false),
+                Some(scope.caller.user),
+            )?;
             action.row = rows::lock_row(tx, scope.project, id)?.ok_or_else(ApiError::not_found)?;
         }
         machines::set_power(tx, id, Power::Off)?;

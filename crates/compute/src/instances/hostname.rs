@@ -49,24 +49,25 @@ pub(crate) async fn change_instance_hostname(
     change: http::Change<InstanceHostname>,
 ) -> ApiResult<Response> {
     let caller = scope.caller.clone();
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceHostname>| -> ApiResult<Answer<InstanceTask>> {
-        let mut action = Action::begin(tx, &scope, id)?;
-        change.check_version(action.row.version)?;
-        let hostname = &change.body()?.hostname;
-        if !is_hostname(hostname) {
-            return Err(Faults::one("hostname", "Enter a valid host name (RFC 1123).").into());
-        }
-        action.must_be_active()?;
-        let machine = action.machine_to_change()?;
-        let mut row = action.row.clone();
-        row.hostname.clone_from(hostname);
-        row.search = InstanceRow::search_text(&row.name, &row.hostname);
-        let mut changes = Changes::default();
-        changes.note("hostname", &action.row.hostname, hostname);
-        let text = format!("Changed the host name of instance {}", row.name);
-        action.audit(tx, "instance.hostname_changed", text, changes)?;
-        let parameters = json!({ "hostname": hostname, "previous_hostname": action.row.hostname });
-        action.change(tx, name::HOSTNAME, parameters, Some(row), machine)
-    };
+    let work =
+        move |tx: &mut Tx<'_>, change: &http::Change<InstanceHostname>| -> ApiResult<Answer<InstanceTask>> {
+            let mut action = Action::begin(tx, &scope, id)?;
+            change.check_version(action.row.version)?;
+            let hostname = &change.body()?.hostname;
+            if !is_hostname(hostname) {
+                return Err(Faults::one("hostname", "Enter a valid host name (RFC 1123).").into());
+            }
+            action.must_be_active()?;
+            let machine = action.machine_to_change()?;
+            let mut row = action.row.clone();
+            row.hostname.clone_from(hostname);
+            row.search = InstanceRow::search_text(&row.name, &row.hostname);
+            let mut changes = Changes::default();
+            changes.note("hostname", &action.row.hostname, hostname);
+            let text = format!("Changed the host name of instance {}", row.name);
+            action.audit(tx, "instance.hostname_changed", text, changes)?;
+            let parameters = json!({ "hostname": hostname, "previous_hostname": action.row.hostname });
+            action.change(tx, name::HOSTNAME, parameters, Some(row), machine)
+        };
     change.run(&compute.app, &caller, name::HOSTNAME, work).await
 }

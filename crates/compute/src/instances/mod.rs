@@ -70,11 +70,17 @@ pub(crate) fn routes() -> OpenApiRouter<Compute> {
         .routes(routes!(power::shutdown_instance))
         .routes(routes!(power::reboot_instance))
         .routes(routes!(power::reset_instance))
-        .routes(routes!(resize::list_instance_resize_options, resize::resize_instance))
+        .routes(routes!(
+            resize::list_instance_resize_options,
+            resize::resize_instance
+        ))
         .routes(routes!(hostname::change_instance_hostname))
         .routes(routes!(password::reset_instance_password))
         .routes(routes!(reinstall::reinstall_instance))
-        .routes(routes!(rescue::enable_instance_rescue, rescue::disable_instance_rescue))
+        .routes(routes!(
+            rescue::enable_instance_rescue,
+            rescue::disable_instance_rescue
+        ))
         .routes(routes!(rebuild_network::rebuild_instance_network))
         .routes(routes!(
             cancellation::get_instance_cancellation,
@@ -83,7 +89,10 @@ pub(crate) fn routes() -> OpenApiRouter<Compute> {
         ))
         .routes(routes!(billing_cycle::change_instance_billing_cycle))
         .routes(routes!(renew::renew_instance))
-        .routes(routes!(protection::get_instance_protection, protection::change_instance_protection))
+        .routes(routes!(
+            protection::get_instance_protection,
+            protection::change_instance_protection
+        ))
         .routes(routes!(vpc::attach_instance_vpc))
         .routes(routes!(vpc::detach_instance_vpc))
 }

@@ -57,7 +57,9 @@ pub(crate) async fn reset_instance_password(
         Err(_) => Secrets::default(),
     };
     let (app, caller) = (compute.app.clone(), scope.caller.clone());
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstancePasswordReset>| -> ApiResult<Answer<InstanceTask>> {
+    let work = move |tx: &mut Tx<'_>,
+                     change: &http::Change<InstancePasswordReset>|
+          -> ApiResult<Answer<InstanceTask>> {
         let mut action = Action::begin(tx, &scope, id)?;
         change.check_version(action.row.version)?;
         let mut faults = Faults::default();
@@ -68,7 +70,10 @@ pub(crate) async fn reset_instance_password(
             password: made.password.clone(),
             ..action.machine_to_change()?
         };
-        let text = format!("Reset the administrator's password of instance {}", action.row.name);
+        let text = format!(
+            "Reset the administrator's password of instance {}",
+            action.row.name
+        );
         action.audit(tx, "instance.password_reset", text, Changes::default())?;
         let parameters = json!({ "generated": made.is_generated() });
         let task = action.wish(tx, name::PASSWORD, parameters, None, machine)?;

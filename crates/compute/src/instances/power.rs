@@ -99,7 +99,10 @@ async fn press(
         }
         let text = format!("{} instance {}", button.done, action.row.name);
         action.audit(tx, button.action, text, kernel::audit::Changes::default())?;
-        let wanted = MachineRow { power: button.leaves, ..action.machine_to_change()? };
+        let wanted = MachineRow {
+            power: button.leaves,
+            ..action.machine_to_change()?
+        };
         action.change(tx, button.task, serde_json::json!({}), None, wanted)
     };
     change.run(&compute.app, &caller, button.task, work).await

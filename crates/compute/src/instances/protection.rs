@@ -34,7 +34,7 @@ use crate::{Compute, machines::rows as machines};
     ),
     security(("BearerAuth" = [])),
     extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
-        ("x-scope" = json!(InstancesRead::SCOPE)), ("x-addition" = json!(true)),),
+        ("x-scope" = json!(InstancesRead::SCOPE)), ("x-addition" = json!(true))),
 )]
 pub(crate) async fn get_instance_protection(
     scope: ProjectScope<InstancesRead>,
@@ -78,7 +78,7 @@ pub(crate) async fn get_instance_protection(
     ),
     security(("BearerAuth" = [])),
     extensions(("x-permission" = json!(InstancesDelete::NAME)), ("x-minimum-role" = json!(InstancesDelete::ROLE.as_str())),
-        ("x-scope" = json!(InstancesDelete::SCOPE)), ("x-addition" = json!(true)),),
+        ("x-scope" = json!(InstancesDelete::SCOPE)), ("x-addition" = json!(true))),
 )]
 pub(crate) async fn change_instance_protection(
     scope: ProjectScope<InstancesDelete>,
@@ -87,7 +87,9 @@ pub(crate) async fn change_instance_protection(
     change: http::Change<InstanceProtection>,
 ) -> ApiResult<Response> {
     let caller = scope.caller.clone();
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceProtection>| -> ApiResult<Answer<InstanceProtection>> {
+    let work = move |tx: &mut Tx<'_>,
+                     change: &http::Change<InstanceProtection>|
+          -> ApiResult<Answer<InstanceProtection>> {
         let mut action = Action::begin(tx, &scope, id)?;
         change.check_version(action.row.version)?;
         let wanted = *change.body()?;
@@ -103,5 +105,7 @@ pub(crate) async fn change_instance_protection(
         }
         Ok(Answer::ok(wanted, action.row.version))
     };
-    change.run(&compute.app, &caller, "change_instance_protection", work).await
+    change
+        .run(&compute.app, &caller, "change_instance_protection", work)
+        .await
 }

@@ -58,9 +58,14 @@ pub(crate) async fn rebuild_instance_network(
             seed_id: Id::new(),
             ..action.machine_to_change()?
         };
-        let text = format!("Asked for the network of instance {} to be set up anew", action.row.name);
+        let text = format!(
+            "Asked for the network of instance {} to be set up anew",
+            action.row.name
+        );
         action.audit(tx, "instance.network_rebuilt", text, Changes::default())?;
         action.change(tx, name::REBUILD_NETWORK, json!({}), None, machine)
     };
-    change.run(&compute.app, &caller, name::REBUILD_NETWORK, work).await
+    change
+        .run(&compute.app, &caller, name::REBUILD_NETWORK, work)
+        .await
 }

@@ -74,48 +74,52 @@ pub(crate) async fn reinstall_instance(
         Err(_) => Secrets::default(),
     };
     let (app, caller) = (compute.app.clone(), scope.caller.clone());
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceReinstall>| -> ApiResult<Answer<InstanceTask>> {
-        let mut action = Action::begin(tx, &scope, id)?;
-        change.check_version(action.row.version)?;
-        let body = change.body()?;
-        let image = judge(tx, &action, &catalogue, body)?;
-        action.must_be_active()?;
-        let machine = MachineRow {
-            password: made.password.clone(),
-            user_data: made.user_data.clone(),
-            // The new system is another one, for cloud-init too.
-            seed_id: Id::new(),
-            // A reinstallation ends rescue.
-            rescue_image_id: None,
-            rescue_password: None,
-            ..action.machine_to_change()?
+    let work =
+        move |tx: &mut Tx<'_>, change: &http::Change<InstanceReinstall>| -> ApiResult<Answer<InstanceTask>> {
+            let mut action = Action::begin(tx, &scope, id)?;
+            change.check_version(action.row.version)?;
+            let body = change.body()?;
+            let image = judge(tx, &action, &catalogue, body)?;
+            action.must_be_active()?;
+            let machine = MachineRow {
+                password: made.password.clone(),
+                user_data: made.user_data.clone(),
+                // The new system is another one, for cloud-init too.
+                seed_id: Id::new(),
+                // A reinstallation ends rescue.
+                rescue_image_id: None,
+                rescue_password: None,
+                ..action.machine_to_change()?
+            };
+            let mut row = InstanceRow {
+                image_id: image.id,
+                os_name: image.os_name.clone(),
+                is_installed: false,
+                ..action.row.clone()
+            };
+            if let Some(hostname) = &body.hostname {
+                row.hostname.clone_from(hostname);
+                row.search = InstanceRow::search_text(&row.name, &row.hostname);
+            }
+            let mut changes = Changes::default();
+            changes.note("image_id", &action.row.image_id, &row.image_id);
+            changes.note("os_name", &action.row.os_name, &row.os_name);
+            changes.note("hostname", &action.row.hostname, &row.hostname);
+            let text = format!(
+                "Asked for {} to be installed on instance {}",
+                image.name, row.name
+            );
+            action.audit(tx, "instance.reinstalled", text, changes)?;
+            ssh_keys::rows::link(tx, id, &body.ssh_key_ids)?;
+            let parameters = json!({
+                "image_id": row.image_id,
+                "previous_image_id": action.row.image_id,
+                "generated": made.is_generated(),
+            });
+            let task = action.wish(tx, name::REINSTALL, parameters, Some(row), machine)?;
+            made.hand_over(tx, &compute, &scope, task)?;
+            action.answer(tx, task)
         };
-        let mut row = InstanceRow {
-            image_id: image.id,
-            os_name: image.os_name.clone(),
-            is_installed: false,
-            ..action.row.clone()
-        };
-        if let Some(hostname) = &body.hostname {
-            row.hostname.clone_from(hostname);
-            row.search = InstanceRow::search_text(&row.name, &row.hostname);
-        }
-        let mut changes = Changes::default();
-        changes.note("image_id", &action.row.image_id, &row.image_id);
-        changes.note("os_name", &action.row.os_name, &row.os_name);
-        changes.note("hostname", &action.row.hostname, &row.hostname);
-        let text = format!("Asked for {} to be installed on instance {}", image.name, row.name);
-        action.audit(tx, "instance.reinstalled", text, changes)?;
-        ssh_keys::rows::link(tx, id, &body.ssh_key_ids)?;
-        let parameters = json!({
-            "image_id": row.image_id,
-            "previous_image_id": action.row.image_id,
-            "generated": made.is_generated(),
-        });
-        let task = action.wish(tx, name::REINSTALL, parameters, Some(row), machine)?;
-        made.hand_over(tx, &compute, &scope, task)?;
-        action.answer(tx, task)
-    };
     change.run(&app, &caller, name::REINSTALL, work).await
 }
 
@@ -130,7 +134,10 @@ fn judge(
     let row = &action.row;
     let image = catalogue.image_for(row.organization_id, body.image_id);
     match image {
-        None => faults.add("image_id", format!("Invalid pk \"{}\" - object does not exist.", body.image_id)),
+        None => faults.add(
+            "image_id",
+            format!("Invalid pk \"{}\" - object does not exist.", body.image_id),
+        ),
         Some(image) => check_image(tx, action, catalogue, image, &mut faults)?,
     }
     let is_valid = |text: &String| is_hostname(text);
@@ -142,7 +149,9 @@ fn judge(
     secrets::check(body.password.as_ref(), body.user_data.as_ref(), &mut faults);
     ssh_keys::check(tx.conn(), row.project_id, &body.ssh_key_ids, &mut faults)?;
     faults.into_result()?;
-    image.cloned().ok_or_else(|| ApiError::internal("an image without faults"))
+    image
+        .cloned()
+        .ok_or_else(|| ApiError::internal("an image without faults"))
 }
 
 fn check_image(
@@ -161,15 +170,22 @@ fn check_image(
     if image.requires_license_addon {
         let live = addons::live(tx.conn(), action.row.id)?;
         let is_in_force = |id| {
-            live.iter()
-                .any(|row| row.addon_id == id && matches!(row.status, AddonState::Active | AddonState::Cancelling))
+            live.iter().any(|row| {
+                row.addon_id == id && matches!(row.status, AddonState::Active | AddonState::Cancelling)
+            })
         };
-        let offers = catalogue.size(action.row.size_id).map(|size| size.available_addons.as_slice());
+        let offers = catalogue
+            .size(action.row.size_id)
+            .map(|size| size.available_addons.as_slice());
         let has = offers
             .unwrap_or_default()
             .iter()
             .any(|offer| is_license(image, offer) && (offer.is_included || is_in_force(offer.addon.id)));
-        faults.check("image_id", has, "This image needs its licence add-on: activate it first.");
+        faults.check(
+            "image_id",
+            has,
+            "This image needs its licence add-on: activate it first.",
+        );
     }
     Ok(())
 }

@@ -66,7 +66,9 @@ pub(crate) async fn renew_instance(
         let placed = renewed.map_err(|why| {
             ApiError::conflict(match why {
                 RenewalRefused::NotRunning => "The instance is cancelled: withdraw that first.",
-                RenewalRefused::NoPeriods => "The instance is not paid by periods: there is nothing to pay ahead.",
+                RenewalRefused::NoPeriods => {
+                    "The instance is not paid by periods: there is nothing to pay ahead."
+                }
                 RenewalRefused::PaidAlready => "The next period is paid already.",
             })
         })?;

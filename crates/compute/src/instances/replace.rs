@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, response::Response};
+use billing::Billing;
 use kernel::{
     access::{Permission, ProjectScope},
     audit::{AuditStatus, Changes, Event, Origin},
@@ -11,7 +12,6 @@ use kernel::{
     store::{StoreError, Tx},
     tasks::NewTask,
 };
-use billing::Billing;
 use serde_json::json;
 
 use super::{
@@ -67,7 +67,9 @@ pub(crate) async fn replace_instance(
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let (app, caller) = (compute.app.clone(), scope.caller.clone());
     let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceReplace>| {
-        change_metadata(tx, (&scope, &compute.billing), &catalogue, id, change, |body| &body.0)
+        change_metadata(tx, (&scope, &compute.billing), &catalogue, id, change, |body| {
+            &body.0
+        })
     };
     change.run(&app, &caller, "replace_instance", work).await
 }
@@ -161,7 +163,9 @@ fn tell_hostname(
     before: &InstanceRow,
     after: &InstanceRow,
 ) -> Result<(), StoreError> {
-    let Some(machine) = machines::rows::find(tx.conn(), after.id)? else { return Ok(()) };
+    let Some(machine) = machines::rows::find(tx.conn(), after.id)? else {
+        return Ok(());
+    };
     let mut task = kinds::task(name::HOSTNAME, after, Some((scope.caller.user, scope.request.id)));
     task.parameters = json!({ "hostname": after.hostname, "previous_hostname": before.hostname });
     let task = tx.enqueue(&task)?;

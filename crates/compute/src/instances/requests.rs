@@ -1,5 +1,8 @@
 //! The bodies of actions on an instance.
-#![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
+#![allow(
+    missing_docs,
+    reason = "the fields are the published API's; comments repeat its words where it has some"
+)]
 
 use kernel::{http::Body, time::Time, words};
 use serde::{Deserialize, Serialize};
@@ -129,6 +132,12 @@ macro_rules! bodies {
     )+};
 }
 bodies!(
-    InstanceHostname, InstancePasswordReset, InstanceReinstall, InstanceRescue, InstanceVpcAttach,
-    InstanceCancellationRequest, InstanceBillingCycle, InstanceProtection
+    InstanceHostname,
+    InstancePasswordReset,
+    InstanceReinstall,
+    InstanceRescue,
+    InstanceVpcAttach,
+    InstanceCancellationRequest,
+    InstanceBillingCycle,
+    InstanceProtection
 );

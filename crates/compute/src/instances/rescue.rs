@@ -63,30 +63,33 @@ pub(crate) async fn enable_instance_rescue(
         Err(_) => Secrets::default(),
     };
     let (app, caller) = (compute.app.clone(), scope.caller.clone());
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceRescue>| -> ApiResult<Answer<InstanceTask>> {
-        let mut action = Action::begin(tx, &scope, id)?;
-        change.check_version(action.row.version)?;
-        let body = change.body()?;
-        let image = judge(tx, &compute, &action, &catalogue, body)?;
-        action.must_be_active()?;
-        let machine = action.machine_to_change()?;
-        if machine.rescue_image_id.is_some() {
-            return Err(ApiError::conflict("The instance is in rescue mode already; leave it first."));
-        }
-        let machine = MachineRow {
-            rescue_image_id: Some(image),
-            rescue_password: made.password.clone(),
-            power: Power::On,
-            ..machine
+    let work =
+        move |tx: &mut Tx<'_>, change: &http::Change<InstanceRescue>| -> ApiResult<Answer<InstanceTask>> {
+            let mut action = Action::begin(tx, &scope, id)?;
+            change.check_version(action.row.version)?;
+            let body = change.body()?;
+            let image = judge(tx, &compute, &action, &catalogue, body)?;
+            action.must_be_active()?;
+            let machine = action.machine_to_change()?;
+            if machine.rescue_image_id.is_some() {
+                return Err(ApiError::conflict(
+                    "The instance is in rescue mode already; leave it first.",
+                ));
+            }
+            let machine = MachineRow {
+                rescue_image_id: Some(image),
+                rescue_password: made.password.clone(),
+                power: Power::On,
+                ..machine
+            };
+            let text = format!("Asked for the rescue system of instance {}", action.row.name);
+            action.audit(tx, "instance.rescue_enabled", text, Changes::default())?;
+            ssh_keys::rows::link(tx, id, &body.ssh_key_ids)?;
+            let parameters = json!({ "image_id": image, "generated": made.is_generated() });
+            let task = action.wish(tx, name::ENABLE_RESCUE, parameters, None, machine)?;
+            made.hand_over(tx, &compute, &scope, task)?;
+            action.answer(tx, task)
         };
-        let text = format!("Asked for the rescue system of instance {}", action.row.name);
-        action.audit(tx, "instance.rescue_enabled", text, Changes::default())?;
-        ssh_keys::rows::link(tx, id, &body.ssh_key_ids)?;
-        let parameters = json!({ "image_id": image, "generated": made.is_generated() });
-        let task = action.wish(tx, name::ENABLE_RESCUE, parameters, None, machine)?;
-        made.hand_over(tx, &compute, &scope, task)?;
-        action.answer(tx, task)
-    };
     change.run(&app, &caller, name::ENABLE_RESCUE, work).await
 }
 
@@ -109,7 +112,10 @@ fn judge(
     match image {
         None => {
             let id = body.image_id.unwrap_or(row.image_id);
-            faults.add("image_id", format!("Invalid pk \"{id}\" - object does not exist."));
+            faults.add(
+                "image_id",
+                format!("Invalid pk \"{id}\" - object does not exist."),
+            );
         }
         Some(image) => {
             let is_offered = image.is_active || image.id == row.image_id;
@@ -170,9 +176,14 @@ pub(crate) async fn disable_instance_rescue(
             rescue_password: None,
             ..machine
         };
-        let text = format!("Asked for instance {} to leave its rescue system", action.row.name);
+        let text = format!(
+            "Asked for instance {} to leave its rescue system",
+            action.row.name
+        );
         action.audit(tx, "instance.rescue_disabled", text, Changes::default())?;
         action.change(tx, name::DISABLE_RESCUE, json!({}), None, machine)
     };
-    change.run(&compute.app, &caller, name::DISABLE_RESCUE, work).await
+    change
+        .run(&compute.app, &caller, name::DISABLE_RESCUE, work)
+        .await
 }

@@ -4,8 +4,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use diesel::{
-    AsChangeset, ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, RunQueryDsl,
-    Selectable, SelectableHelper,
+    AsChangeset, ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable,
+    RunQueryDsl, Selectable, SelectableHelper,
 };
 use kernel::{
     access::{Organization, Project},
@@ -187,7 +187,11 @@ pub(crate) fn find_locked(
 ///
 /// # Errors
 /// The database refused.
-pub(crate) fn exists(conn: &mut Conn, project: Id<Project>, id: Id<InstanceKind>) -> Result<bool, StoreError> {
+pub(crate) fn exists(
+    conn: &mut Conn,
+    project: Id<Project>,
+    id: Id<InstanceKind>,
+) -> Result<bool, StoreError> {
     let query = instances::table
         .filter(instances::id.eq(id))
         .filter(instances::project_id.eq(project));

@@ -47,13 +47,18 @@ impl Secrets {
     ) -> ApiResult<Self> {
         let generated = (password.is_none() && generate).then(passwords::generate);
         let clear = generated.clone().or_else(|| password.map(|text| text.0.clone()));
-        let Some(clear) = clear else { return Ok(Self::default()) };
+        let Some(clear) = clear else {
+            return Ok(Self::default());
+        };
         let what = match place {
             Place::Own => "password",
             Place::Rescue => "rescue_password",
         };
         let hashed = passwords::hash(clear).await?;
-        let password = compute.app.sealer().seal(&plan::seal_context(id, what), hashed.as_bytes());
+        let password = compute
+            .app
+            .sealer()
+            .seal(&plan::seal_context(id, what), hashed.as_bytes());
         Ok(Self {
             generated,
             password: Some(password),
@@ -62,7 +67,12 @@ impl Secrets {
     }
 
     /// With the customer's document.
-    pub(super) fn with_user_data(mut self, compute: &Compute, id: Id<InstanceKind>, text: Option<&SecretDocument>) -> Self {
+    pub(super) fn with_user_data(
+        mut self,
+        compute: &Compute,
+        id: Id<InstanceKind>,
+        text: Option<&SecretDocument>,
+    ) -> Self {
         let seal = |text: &SecretDocument| {
             let context = plan::seal_context(id, "user_data");
             compute.app.sealer().seal(&context, text.0.as_bytes())
@@ -95,7 +105,11 @@ impl Secrets {
 }
 
 /// Notes what is wrong with secrets that somebody has chosen.
-pub(super) fn check(password: Option<&SecretDocument>, user_data: Option<&SecretDocument>, faults: &mut Faults) {
+pub(super) fn check(
+    password: Option<&SecretDocument>,
+    user_data: Option<&SecretDocument>,
+    faults: &mut Faults,
+) {
     if let Some(fault) = password.and_then(|text| passwords::fault(&text.0)) {
         faults.add("password", fault);
     }

@@ -7,8 +7,8 @@ use identity::notifications::{Notice, notify};
 use kernel::{
     audit::{AuditStatus, Changes, Event, Origin},
     id::Id,
-    store::{StoreError, Tx, lock},
     schema::tasks,
+    store::{StoreError, Tx, lock},
     tasks::{Done, Kind, NewTask, Outcome, Step, StepError, TaskRow, TaskStatus, Verdict, Work},
 };
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,9 @@ impl Kind for AttachVpc {
 
     fn withdrawn(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
         if is_overtaken(tx, task)? {
-            return Ok(Err("A later change of VPC waits behind this one: cancel that first."));
+            return Ok(Err(
+                "A later change of VPC waits behind this one: cancel that first.",
+            ));
         }
         stay(tx, task).map(Ok)
     }
@@ -112,7 +114,9 @@ impl Kind for AttachVpc {
         let Ok(wanted) = task.parameters.read::<Move>() else {
             return Ok(Err("The task's parameters can't be read."));
         };
-        let Some(mut row) = lock_row(tx, task.project_id, task.resource_id.cast())? else { return Ok(Ok(())) };
+        let Some(mut row) = lock_row(tx, task.project_id, task.resource_id.cast())? else {
+            return Ok(Ok(()));
+        };
         if row.vpc_id != wanted.previous_vpc_id {
             return Ok(Err("The instance is in another VPC by now: attach it anew."));
         }
@@ -135,47 +139,47 @@ fn is_overtaken(tx: &mut Tx<'_>, task: &TaskRow) -> Result<bool, StoreError> {
 
 /// The row says again where the instance is, unless a later change has already asked for something else.
 fn stay(tx: &mut Tx<'_>, task: &TaskRow) -> Result<(), StoreError> {
-        let Ok(wanted) = task.parameters.read::<Move>() else {
-            return Ok(());
-        };
-        let query = instances::table
-            .filter(instances::id.eq(task.resource_id.cast::<InstanceKind>()))
-            .filter(instances::project_id.eq(task.project_id))
-            .select(InstanceRow::as_select());
-        let row: Option<InstanceRow> = lock("instances", query).get_result(tx.conn()).optional()?;
-        let Some(mut row) = row.filter(|row| row.vpc_id == wanted.vpc_id) else {
-            return Ok(());
-        };
-        let mut changes = Changes::default();
-        changes.note("vpc_id", &row.vpc_id, &wanted.previous_vpc_id);
-        row.vpc_id = wanted.previous_vpc_id;
-        row.version += 1;
-        row.modified = tx.now();
-        update(tx, &row)?;
-        let event = Event {
-            action: "instance.vpc_change_failed",
-            resource_type: "instance",
-            resource_id: row.id.cast(),
-            resource_name: row.name.clone(),
-            description: format!("Instance {} stays in its VPC: the change failed", row.name),
-            changes,
-            status: AuditStatus::Failure,
-        };
-        tx.audit(
-            &Origin::system("worker"),
-            Some(row.organization_id),
-            Some(row.project_id),
-            &event,
-        )?;
-        let facts = json!({
-            "task": task.kind,
-            "task_id": task.id,
-            "instance": row.name,
-            "instance_id": row.id,
-            "project_id": row.project_id,
-            "reason": task.error,
-        });
-        notify(tx, Notice::new(row.organization_id, &INSTANCE_FAILED, facts))
+    let Ok(wanted) = task.parameters.read::<Move>() else {
+        return Ok(());
+    };
+    let query = instances::table
+        .filter(instances::id.eq(task.resource_id.cast::<InstanceKind>()))
+        .filter(instances::project_id.eq(task.project_id))
+        .select(InstanceRow::as_select());
+    let row: Option<InstanceRow> = lock("instances", query).get_result(tx.conn()).optional()?;
+    let Some(mut row) = row.filter(|row| row.vpc_id == wanted.vpc_id) else {
+        return Ok(());
+    };
+    let mut changes = Changes::default();
+    changes.note("vpc_id", &row.vpc_id, &wanted.previous_vpc_id);
+    row.vpc_id = wanted.previous_vpc_id;
+    row.version += 1;
+    row.modified = tx.now();
+    update(tx, &row)?;
+    let event = Event {
+        action: "instance.vpc_change_failed",
+        resource_type: "instance",
+        resource_id: row.id.cast(),
+        resource_name: row.name.clone(),
+        description: format!("Instance {} stays in its VPC: the change failed", row.name),
+        changes,
+        status: AuditStatus::Failure,
+    };
+    tx.audit(
+        &Origin::system("worker"),
+        Some(row.organization_id),
+        Some(row.project_id),
+        &event,
+    )?;
+    let facts = json!({
+        "task": task.kind,
+        "task_id": task.id,
+        "instance": row.name,
+        "instance_id": row.id,
+        "project_id": row.project_id,
+        "reason": task.error,
+    });
+    notify(tx, Notice::new(row.organization_id, &INSTANCE_FAILED, facts))
 }
 
 struct Detach {

@@ -50,7 +50,9 @@ pub(crate) async fn update_instance(
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let (app, caller) = (compute.app.clone(), scope.caller.clone());
     let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceUpdate>| {
-        change_metadata(tx, (&scope, &compute.billing), &catalogue, id, change, |body| &body.0)
+        change_metadata(tx, (&scope, &compute.billing), &catalogue, id, change, |body| {
+            &body.0
+        })
     };
     change.run(&app, &caller, "update_instance", work).await
 }

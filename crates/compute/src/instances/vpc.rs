@@ -53,29 +53,33 @@ pub(crate) async fn attach_instance_vpc(
     change: http::Change<InstanceVpcAttach>,
 ) -> ApiResult<Response> {
     let caller = scope.caller.clone();
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceVpcAttach>| -> ApiResult<Answer<InstanceTask>> {
-        let action = Action::begin(tx, &scope, id)?;
-        change.check_version(action.row.version)?;
-        let body = change.body()?;
-        let mut faults = Faults::default();
-        let found = vpcs::rows::find(tx.conn(), scope.organization, scope.project, body.vpc_id)?;
-        match &found {
-            None => faults.add("vpc_id", format!("Invalid pk \"{}\" - object does not exist.", body.vpc_id)),
-            Some(vpc) if vpc.location_id != action.row.location_id => {
-                faults.add("vpc_id", "This VPC is in another location than the instance.");
+    let work =
+        move |tx: &mut Tx<'_>, change: &http::Change<InstanceVpcAttach>| -> ApiResult<Answer<InstanceTask>> {
+            let action = Action::begin(tx, &scope, id)?;
+            change.check_version(action.row.version)?;
+            let body = change.body()?;
+            let mut faults = Faults::default();
+            let found = vpcs::rows::find(tx.conn(), scope.organization, scope.project, body.vpc_id)?;
+            match &found {
+                None => faults.add(
+                    "vpc_id",
+                    format!("Invalid pk \"{}\" - object does not exist.", body.vpc_id),
+                ),
+                Some(vpc) if vpc.location_id != action.row.location_id => {
+                    faults.add("vpc_id", "This VPC is in another location than the instance.");
+                }
+                Some(vpc) => faults.check("vpc_id", vpc.is_active, "This VPC is not active."),
             }
-            Some(vpc) => faults.check("vpc_id", vpc.is_active, "This VPC is not active."),
-        }
-        let text = "Addresses in VPCs can't be chosen: leave this out.";
-        faults.check("private_ip", body.private_ip.is_none(), text);
-        faults.into_result()?;
-        action.must_be_in_force()?;
-        let vpc = found.ok_or_else(ApiError::not_found)?;
-        if vpc.id == action.row.vpc_id {
-            return Err(ApiError::conflict("The instance is in this VPC already."));
-        }
-        move_to(tx, &scope, action, &vpc, None)
-    };
+            let text = "Addresses in VPCs can't be chosen: leave this out.";
+            faults.check("private_ip", body.private_ip.is_none(), text);
+            faults.into_result()?;
+            action.must_be_in_force()?;
+            let vpc = found.ok_or_else(ApiError::not_found)?;
+            if vpc.id == action.row.vpc_id {
+                return Err(ApiError::conflict("The instance is in this VPC already."));
+            }
+            move_to(tx, &scope, action, &vpc, None)
+        };
     change.run(&compute.app, &caller, "attach_vpc", work).await
 }
 
@@ -113,10 +117,13 @@ pub(crate) async fn detach_instance_vpc(
         change.check_version(action.row.version)?;
         action.must_be_in_force()?;
         let location = action.row.location_id;
-        let slug = catalogue.location(location).map_or("", |location| location.slug.as_str());
+        let slug = catalogue
+            .location(location)
+            .map_or("", |location| location.slug.as_str());
         let vpc = vpcs::rows::default_for(tx, scope.organization, scope.project, location, slug)?;
         if vpc.id == action.row.vpc_id {
-            let text = "The instance is in its project's default VPC: it can only be attached to another one.";
+            let text =
+                "The instance is in its project's default VPC: it can only be attached to another one.";
             return Err(ApiError::conflict(text));
         }
         move_to(tx, &scope, action, &vpc, Some(AttachVpc::DETACH))

@@ -44,7 +44,9 @@ pub struct Facts {
 /// # Errors
 /// The database refused.
 pub fn find(conn: &mut Conn, id: Id<InstanceKind>) -> Result<Option<Facts>, StoreError> {
-    let Some((instance, machine)) = rows_of(conn, id)? else { return Ok(None) };
+    let Some((instance, machine)) = rows_of(conn, id)? else {
+        return Ok(None);
+    };
     complete(conn, instance, machine).map(Some)
 }
 
@@ -52,8 +54,14 @@ pub fn find(conn: &mut Conn, id: Id<InstanceKind>) -> Result<Option<Facts>, Stor
 ///
 /// # Errors
 /// The database refused.
-pub(crate) fn find_before(conn: &mut Conn, id: Id<InstanceKind>, task: TaskId) -> Result<Option<Facts>, StoreError> {
-    let Some((mut instance, mut machine)) = rows_of(conn, id)? else { return Ok(None) };
+pub(crate) fn find_before(
+    conn: &mut Conn,
+    id: Id<InstanceKind>,
+    task: TaskId,
+) -> Result<Option<Facts>, StoreError> {
+    let Some((mut instance, mut machine)) = rows_of(conn, id)? else {
+        return Ok(None);
+    };
     if !wishes::rewind(conn, task, &mut instance, &mut machine)? {
         return Ok(None);
     }
@@ -61,7 +69,9 @@ pub(crate) fn find_before(conn: &mut Conn, id: Id<InstanceKind>, task: TaskId) -
 }
 
 fn rows_of(conn: &mut Conn, id: Id<InstanceKind>) -> Result<Option<(InstanceRow, MachineRow)>, StoreError> {
-    let Some(machine) = rows::find(conn, id)? else { return Ok(None) };
+    let Some(machine) = rows::find(conn, id)? else {
+        return Ok(None);
+    };
     let instance = instances::table
         .find(id)
         .select(InstanceRow::as_select())
@@ -84,5 +94,13 @@ fn complete(conn: &mut Conn, instance: InstanceRow, machine: MachineRow) -> Resu
         None => None,
     };
     let keys = ssh_keys::rows::lines_of_instance(conn, id)?;
-    Ok(Facts { instance, machine, addresses, keys, image, rescue_image, attached_to })
+    Ok(Facts {
+        instance,
+        machine,
+        addresses,
+        keys,
+        image,
+        rescue_image,
+        attached_to,
+    })
 }

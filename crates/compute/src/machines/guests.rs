@@ -28,11 +28,18 @@ impl MachineGuests {
 
 impl GuestAccess for MachineGuests {
     /// cloud-init places keys at the guest's first boot only: from then on they are what a reinstallation begins with.
-    fn set_authorized_keys<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, keys: Vec<String>) -> Set<'a> {
+    fn set_authorized_keys<'a>(
+        &'a self,
+        app: &'a App,
+        instance: Id<InstanceKind>,
+        keys: Vec<String>,
+    ) -> Set<'a> {
         Box::pin(async move {
             let found = app
                 .store()
-                .read("machine_facts", move |conn: &mut Conn| facts::find(conn, instance))
+                .read("machine_facts", move |conn: &mut Conn| {
+                    facts::find(conn, instance)
+                })
                 .await?;
             if let Some(mut facts) = found {
                 facts.keys.clone_from(&keys);

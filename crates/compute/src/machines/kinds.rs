@@ -82,7 +82,13 @@ const KINDS: [Description; 14] = [
     (name::RESET, &[Act::Reset, Act::Look], wished),
     (
         name::RESIZE,
-        &[Act::SwitchOff, Act::Resize, Act::Define, Act::StartIfWanted, Act::Look],
+        &[
+            Act::SwitchOff,
+            Act::Resize,
+            Act::Define,
+            Act::StartIfWanted,
+            Act::Look,
+        ],
         resized,
     ),
     (name::HOSTNAME, &[Act::SetSeed], wished),
@@ -90,22 +96,46 @@ const KINDS: [Description; 14] = [
     (
         name::REINSTALL,
         // What can fail comes before the old disk is gone.
-        &[Act::SwitchOff, Act::SetSeed, Act::Reinstall, Act::StartIfWanted, Act::Look],
+        &[
+            Act::SwitchOff,
+            Act::SetSeed,
+            Act::Reinstall,
+            Act::StartIfWanted,
+            Act::Look,
+        ],
         reinstalled,
     ),
     (
         name::ENABLE_RESCUE,
-        &[Act::SwitchOff, Act::ChooseBoot, Act::SetSeed, Act::StartIfWanted, Act::Look],
+        &[
+            Act::SwitchOff,
+            Act::ChooseBoot,
+            Act::SetSeed,
+            Act::StartIfWanted,
+            Act::Look,
+        ],
         wished,
     ),
     (
         name::DISABLE_RESCUE,
-        &[Act::SwitchOff, Act::ChooseBoot, Act::SetSeed, Act::StartIfWanted, Act::Look],
+        &[
+            Act::SwitchOff,
+            Act::ChooseBoot,
+            Act::SetSeed,
+            Act::StartIfWanted,
+            Act::Look,
+        ],
         wished,
     ),
     (
         name::REBUILD_NETWORK,
-        &[Act::SwitchOff, Act::Define, Act::SetSeed, Act::StartIfWanted, Act::Look],
+        &[
+            Act::SwitchOff,
+            Act::Define,
+            Act::SetSeed,
+            Act::StartIfWanted,
+            Act::Look,
+        ],
         wished,
     ),
 ];
@@ -157,7 +187,9 @@ impl Kind for MachineTask {
             name::CREATE => Ok(Err(
                 "What was ordered can't be cancelled here: request the instance's cancellation, or delete it.",
             )),
-            name::DELETE => Ok(Err("The instance is terminated already: its deletion can't be cancelled.")),
+            name::DELETE => Ok(Err(
+                "The instance is terminated already: its deletion can't be cancelled.",
+            )),
             _ => (self.end)(&self.billing, tx, task, Outcome::Failed).map(Ok),
         }
     }
@@ -181,7 +213,9 @@ impl Kind for MachineTask {
 
 /// Tells the organization that something could not be done.
 fn tell_failure(tx: &mut Tx<'_>, task: &TaskRow) -> Result<(), StoreError> {
-    let Some(row) = instances::lock_row(tx, task.project_id, instance(task))? else { return Ok(()) };
+    let Some(row) = instances::lock_row(tx, task.project_id, instance(task))? else {
+        return Ok(());
+    };
     let facts = serde_json::json!({
         "task": task.kind,
         "task_id": task.id,
@@ -194,7 +228,11 @@ fn tell_failure(tx: &mut Tx<'_>, task: &TaskRow) -> Result<(), StoreError> {
 }
 
 /// Tells the organization of something that has happened to an instance.
-pub(crate) fn announce(tx: &mut Tx<'_>, row: &InstanceRow, event: &'static NoticeEvent) -> Result<(), StoreError> {
+pub(crate) fn announce(
+    tx: &mut Tx<'_>,
+    row: &InstanceRow,
+    event: &'static NoticeEvent,
+) -> Result<(), StoreError> {
     let facts = serde_json::json!({
         "instance": row.name,
         "instance_id": row.id,
@@ -262,9 +300,20 @@ fn taken_back(tx: &mut Tx<'_>, task: &TaskRow, except: &[Field]) -> Result<(), S
     if changes.is_empty() {
         return Ok(());
     }
-    let Some(row) = instances::lock_row(tx, task.project_id, instance(task))? else { return Ok(()) };
-    let text = format!("Took back {} of instance {}: its task has not succeeded", task.kind, row.name);
-    tell(tx, &row, "instance.change_taken_back", text, (changes, AuditStatus::Failure))
+    let Some(row) = instances::lock_row(tx, task.project_id, instance(task))? else {
+        return Ok(());
+    };
+    let text = format!(
+        "Took back {} of instance {}: its task has not succeeded",
+        task.kind, row.name
+    );
+    tell(
+        tx,
+        &row,
+        "instance.change_taken_back",
+        text,
+        (changes, AuditStatus::Failure),
+    )
 }
 
 /// A machine that can't be started is not started again and again.
@@ -282,16 +331,28 @@ fn started(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Re
 fn reinstalled(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
     if outcome == Outcome::Failed {
         let notes: serde_json::Value = task.notes.read().unwrap_or_default();
-        return if notes.get(REPLACED).is_some() { Ok(()) } else { taken_back(tx, task, &[]) };
+        return if notes.get(REPLACED).is_some() {
+            Ok(())
+        } else {
+            taken_back(tx, task, &[])
+        };
     }
     wishes::forget(tx, task.id)?;
-    let Some(mut row) = instances::lock_row(tx, task.project_id, instance(task))? else { return Ok(()) };
+    let Some(mut row) = instances::lock_row(tx, task.project_id, instance(task))? else {
+        return Ok(());
+    };
     if !row.is_installed {
         row.is_installed = true;
         instances::save(tx, &mut row)?;
     }
     let text = format!("Installed instance {} anew", row.name);
-    tell(tx, &row, "instance.installed", text, (Changes::default(), AuditStatus::Success))
+    tell(
+        tx,
+        &row,
+        "instance.installed",
+        text,
+        (Changes::default(), AuditStatus::Success),
+    )
 }
 
 /// The machine has another size, and from now on its price. Or everything is as it was, money included.
@@ -326,7 +387,9 @@ fn created(billing: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome)
     for addon in addons::rows::live(tx.conn(), id)? {
         addons::begin(tx, billing, addon)?;
     }
-    let Some(mut row) = instances::lock_row(tx, task.project_id, id)? else { return Ok(()) };
+    let Some(mut row) = instances::lock_row(tx, task.project_id, id)? else {
+        return Ok(());
+    };
     if row.status != InstanceStatus::Provisioning {
         // Cancelled meanwhile: the task that deletes it waits behind this one.
         return Ok(());
@@ -340,17 +403,28 @@ fn created(billing: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome)
     instances::save(tx, &mut row)?;
     diesel::update(volumes::table.filter(volumes::instance_id.eq(Some(id))))
         .filter(volumes::status.eq(VolumeStatus::Creating))
-        .set((volumes::status.eq(VolumeStatus::Attached), volumes::modified.eq(tx.now())))
+        .set((
+            volumes::status.eq(VolumeStatus::Attached),
+            volumes::modified.eq(tx.now()),
+        ))
         .execute(tx.conn())?;
     let text = format!("Instance {} runs", row.name);
-    tell(tx, &row, "instance.provisioned", text, (changes, AuditStatus::Success))?;
+    tell(
+        tx,
+        &row,
+        "instance.provisioned",
+        text,
+        (changes, AuditStatus::Success),
+    )?;
     announce(tx, &row, &INSTANCE_CREATED)
 }
 
 /// Nothing is left of the machine: what it held can be given to others.
 fn deleted(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
     let id = instance(task);
-    let Some(row) = instances::lock_row(tx, task.project_id, id)? else { return Ok(()) };
+    let Some(row) = instances::lock_row(tx, task.project_id, id)? else {
+        return Ok(());
+    };
     if outcome == Outcome::Failed {
         let text = format!("The machine of instance {} could not be deleted", row.name);
         let made = (Changes::default(), AuditStatus::Failure);
@@ -370,5 +444,11 @@ fn deleted(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Re
         .execute(tx.conn())?;
     super::state::record(tx, id, None, "task")?;
     let text = format!("Deleted the machine of instance {}", row.name);
-    tell(tx, &row, "instance.machine_deleted", text, (Changes::default(), AuditStatus::Success))
+    tell(
+        tx,
+        &row,
+        "instance.machine_deleted",
+        text,
+        (Changes::default(), AuditStatus::Success),
+    )
 }

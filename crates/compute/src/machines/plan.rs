@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hypervisor::{
-    Address, Connection, DiskLimits, DiskMode, Forward, ImageId, Interface, InterfaceId, MacAddress, RootDisk, Size, VmId,
-    VmSpec,
+    Address, Connection, DiskLimits, DiskMode, Forward, ImageId, Interface, InterfaceId, MacAddress,
+    RootDisk, Size, VmId, VmSpec,
     seed::{Network, Seed},
 };
 use kernel::{
@@ -61,10 +61,12 @@ pub fn rescue_image(facts: &Facts) -> Result<Option<ImageId>, StepError> {
 
 fn image_file(digest: Option<&str>) -> Result<ImageId, StepError> {
     let digest = digest.ok_or_else(|| {
-        StepError::passing("The image is not available yet.", "the image has no file in store")
+        StepError::passing(
+            "The image is not available yet.",
+            "the image has no file in store",
+        )
     })?;
-    ImageId::try_from(digest.to_owned())
-        .map_err(|error| StepError::fatal("The image can't be used.", error))
+    ImageId::try_from(digest.to_owned()).map_err(|error| StepError::fatal("The image can't be used.", error))
 }
 
 /// Its processors, memory and disk.
@@ -92,7 +94,10 @@ pub fn spec(facts: &Facts, settings: &Compute) -> Result<VmSpec, StepError> {
     }
     Ok(VmSpec {
         id: vm_of(facts.instance.id),
-        name: format!("onet-{}", facts.instance.hostname.chars().take(100).collect::<String>()),
+        name: format!(
+            "onet-{}",
+            facts.instance.hostname.chars().take(100).collect::<String>()
+        ),
         cpus,
         memory_mib,
         disk_limits: DiskLimits::default(),
@@ -102,10 +107,12 @@ pub fn spec(facts: &Facts, settings: &Compute) -> Result<VmSpec, StepError> {
 
 /// The bridges of VPCs among a machine's: they are ours to make. The one to the world is the operator's.
 pub fn private_bridges<'a>(spec: &'a VmSpec, settings: &'a Compute) -> impl Iterator<Item = &'a str> {
-    spec.interfaces.iter().filter_map(|interface| match &interface.connection {
-        Connection::Bridge { bridge } if *bridge != settings.bridge => Some(bridge.as_str()),
-        Connection::Bridge { .. } | Connection::User { .. } => None,
-    })
+    spec.interfaces
+        .iter()
+        .filter_map(|interface| match &interface.connection {
+            Connection::Bridge { bridge } if *bridge != settings.bridge => Some(bridge.as_str()),
+            Connection::Bridge { .. } | Connection::User { .. } => None,
+        })
 }
 
 /// The interface to the world.
@@ -136,11 +143,17 @@ pub fn public_interface(facts: &Facts, settings: &Compute) -> Result<Interface, 
 ///
 /// # Errors
 /// Final: an Ethernet address in the database is none.
-pub fn private_interface(facts: &Facts, vpc: Id<VpcKind>, settings: &Compute) -> Result<Interface, StepError> {
+pub fn private_interface(
+    facts: &Facts,
+    vpc: Id<VpcKind>,
+    settings: &Compute,
+) -> Result<Interface, StepError> {
     let machine = &facts.machine;
     let connection = match settings.network {
         MachineNetwork::User => Connection::User { forwards: Vec::new() },
-        MachineNetwork::Bridge => Connection::Bridge { bridge: bridge_of(vpc) },
+        MachineNetwork::Bridge => Connection::Bridge {
+            bridge: bridge_of(vpc),
+        },
     };
     Ok(Interface {
         id: interface_id(machine.private_interface_id),
@@ -165,7 +178,8 @@ fn address(row: &AddressRow) -> Result<Address, StepError> {
         .address
         .parse()
         .map_err(|error| wrong(format!("{}: {error}", row.address)))?;
-    let prefix = prefix(row.netmask.as_deref(), ip).ok_or_else(|| wrong(format!("netmask {:?}", row.netmask)))?;
+    let prefix =
+        prefix(row.netmask.as_deref(), ip).ok_or_else(|| wrong(format!("netmask {:?}", row.netmask)))?;
     Ok(Address { ip, prefix })
 }
 
@@ -177,9 +191,15 @@ fn prefix(netmask: Option<&str>, ip: IpAddr) -> Option<u8> {
         (Some(text), IpAddr::V4(_)) => {
             let mask = u32::from(text.parse::<std::net::Ipv4Addr>().ok()?);
             let ones = mask.leading_ones();
-            (mask.count_ones() == ones).then(|| u8::try_from(ones).ok()).flatten()
+            (mask.count_ones() == ones)
+                .then(|| u8::try_from(ones).ok())
+                .flatten()
         }
-        (Some(text), IpAddr::V6(_)) => text.trim_start_matches('/').parse().ok().filter(|length| *length <= 128),
+        (Some(text), IpAddr::V6(_)) => text
+            .trim_start_matches('/')
+            .parse()
+            .ok()
+            .filter(|length| *length <= 128),
     }
 }
 
@@ -206,7 +226,10 @@ fn forwards(facts: &Facts, settings: &Compute) -> Result<Vec<Forward>, StepError
                 || SocketAddr::from(([127, 0, 0, 1], 0)),
                 |ip| SocketAddr::new(ip, outer),
             );
-            Ok(Forward { host, guest_port: inner })
+            Ok(Forward {
+                host,
+                guest_port: inner,
+            })
         })
         .collect()
 }
@@ -251,7 +274,12 @@ fn password_hook(hash: &str) -> String {
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || "$./=,-".contains(*c))
         .collect();
-    let name: String = hash.chars().rev().filter(char::is_ascii_alphanumeric).take(24).collect();
+    let name: String = hash
+        .chars()
+        .rev()
+        .filter(char::is_ascii_alphanumeric)
+        .take(24)
+        .collect();
     format!("#cloud-boothook\n#!/bin/sh\ncloud-init-per once onet-password-{name} usermod -p '{hash}' root\n")
 }
 

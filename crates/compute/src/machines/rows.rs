@@ -1,6 +1,9 @@
 //! The table of machines.
 
-use diesel::{AsChangeset, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable, SelectableHelper};
+use diesel::{
+    AsChangeset, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, RunQueryDsl,
+    Selectable, SelectableHelper,
+};
 use kernel::{
     id::{Any, Id},
     store::{Conn, StoreError, Tx},
@@ -53,8 +56,17 @@ pub struct MachineRow {
 impl MachineRow {
     /// What it holds of its host.
     pub fn share(&self) -> Share {
-        let Self { cpus, memory_mb, disk_gb, .. } = *self;
-        Share { cpus, memory_mb, disk_gb }
+        let Self {
+            cpus,
+            memory_mb,
+            disk_gb,
+            ..
+        } = *self;
+        Share {
+            cpus,
+            memory_mb,
+            disk_gb,
+        }
     }
 }
 
@@ -75,7 +87,9 @@ pub fn find(conn: &mut Conn, instance: Id<InstanceKind>) -> Result<Option<Machin
 /// # Errors
 /// The database refused.
 pub(crate) fn insert(tx: &mut Tx<'_>, row: &MachineRow) -> Result<(), StoreError> {
-    diesel::insert_into(machines::table).values(row).execute(tx.conn())?;
+    diesel::insert_into(machines::table)
+        .values(row)
+        .execute(tx.conn())?;
     Ok(())
 }
 
@@ -107,7 +121,9 @@ pub(crate) fn set_power(tx: &mut Tx<'_>, instance: Id<InstanceKind>, power: Powe
 /// # Errors
 /// The database refused.
 pub(crate) fn forget(tx: &mut Tx<'_>, instance: Id<InstanceKind>) -> Result<(), StoreError> {
-    let Some(row) = find(tx.conn(), instance)? else { return Ok(()) };
+    let Some(row) = find(tx.conn(), instance)? else {
+        return Ok(());
+    };
     let deleted = diesel::delete(machines::table.find(instance)).execute(tx.conn())?;
     if deleted == 1 {
         release(tx, row.host_id, row.share())?;

@@ -134,7 +134,11 @@ impl Step for MachineStep {
     fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
             let Some(facts) = read(work).await? else {
-                return if self.act == Act::Destroy { Ok(()) } else { Err(gone()) };
+                return if self.act == Act::Destroy {
+                    Ok(())
+                } else {
+                    Err(gone())
+                };
             };
             if self.act == Act::Reinstall && is_replaced(work) {
                 // Done at an earlier try of the same task, and the new system may have been used since.
@@ -150,14 +154,18 @@ impl Step for MachineStep {
 
     fn undo<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
-            let Some(facts) = read(work).await? else { return Ok(()) };
+            let Some(facts) = read(work).await? else {
+                return Ok(());
+            };
             let driver = self.hosts.driver(facts.machine.host_id)?;
             let vm = plan::vm_of(facts.instance.id);
             match self.act {
                 Act::PrepareDisk => driver.destroy(vm).await.map_err(failed),
                 Act::StartIfWanted => switch_off(driver.as_ref(), vm).await.map_err(failed),
                 Act::SwitchOff => start_again(work, driver.as_ref(), &facts).await,
-                Act::Define | Act::SetSeed | Act::ChooseBoot | Act::Resize => self.put_back(work, &facts).await,
+                Act::Define | Act::SetSeed | Act::ChooseBoot | Act::Resize => {
+                    self.put_back(work, &facts).await
+                }
                 _ => Ok(()),
             }
         })
@@ -204,12 +212,17 @@ async fn read_before(work: &Work) -> Result<Option<Facts>, StepError> {
     let found = work
         .app
         .store()
-        .read("machine_facts_before", move |conn: &mut Conn| facts::find_before(conn, id, task));
+        .read("machine_facts_before", move |conn: &mut Conn| {
+            facts::find_before(conn, id, task)
+        });
     found.await.map_err(|error: StoreError| error.into())
 }
 
 fn gone() -> StepError {
-    StepError::fatal("The instance does not exist any more.", "the machine's row is gone")
+    StepError::fatal(
+        "The instance does not exist any more.",
+        "the machine's row is gone",
+    )
 }
 
 impl MachineStep {
@@ -261,7 +274,9 @@ impl MachineStep {
         if is_replaced(work) {
             return Ok(());
         }
-        let Some(before) = read_before(work).await? else { return Ok(()) };
+        let Some(before) = read_before(work).await? else {
+            return Ok(());
+        };
         if self.act != Act::Resize {
             return self.carry_out(work, &before).await;
         }
@@ -270,7 +285,10 @@ impl MachineStep {
         let old = plan::size(&before);
         match driver.resize(vm, old).await {
             Err(error) if !error.is_passing() => {
-                let kept = hypervisor::Size { disk_bytes: plan::size(after).disk_bytes, ..old };
+                let kept = hypervisor::Size {
+                    disk_bytes: plan::size(after).disk_bytes,
+                    ..old
+                };
                 driver.resize(vm, kept).await.map_err(failed)?;
                 work.notes.insert(DISK_KEPT.to_owned(), true.into());
                 Ok(())
@@ -281,7 +299,12 @@ impl MachineStep {
 }
 
 impl MachineStep {
-    async fn define(&self, driver: &dyn Hypervisor, facts: &Facts, settings: &Compute) -> Result<(), StepError> {
+    async fn define(
+        &self,
+        driver: &dyn Hypervisor,
+        facts: &Facts,
+        settings: &Compute,
+    ) -> Result<(), StepError> {
         let spec = plan::spec(facts, settings)?;
         for bridge in plan::private_bridges(&spec, settings) {
             driver.ensure_bridge(bridge).await.map_err(failed)?;

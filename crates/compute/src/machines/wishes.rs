@@ -63,7 +63,10 @@ words! {
 impl Field {
     /// Whether records may say its value.
     const fn is_public(self) -> bool {
-        !matches!(self, Self::Password | Self::UserData | Self::RescuePassword | Self::SeedId)
+        !matches!(
+            self,
+            Self::Password | Self::UserData | Self::RescuePassword | Self::SeedId
+        )
     }
 }
 
@@ -140,7 +143,12 @@ pub(crate) type Pair<'a> = (&'a InstanceRow, &'a MachineRow);
 ///
 /// # Errors
 /// The database refused.
-pub(crate) fn keep(tx: &mut Tx<'_>, task: TaskId, before: Pair<'_>, after: Pair<'_>) -> Result<(), StoreError> {
+pub(crate) fn keep(
+    tx: &mut Tx<'_>,
+    task: TaskId,
+    before: Pair<'_>,
+    after: Pair<'_>,
+) -> Result<(), StoreError> {
     let mut old = values(before.0, before.1);
     for (field, value_after) in values(after.0, after.1) {
         let value_before = old.remove(&field).flatten();
@@ -175,7 +183,8 @@ pub(crate) fn forget(tx: &mut Tx<'_>, task: TaskId) -> Result<(), StoreError> {
 /// # Errors
 /// The database refused.
 pub(crate) fn forget_all(tx: &mut Tx<'_>, instance: Id<InstanceKind>) -> Result<(), StoreError> {
-    diesel::delete(instance_wishes::table.filter(instance_wishes::instance_id.eq(instance))).execute(tx.conn())?;
+    diesel::delete(instance_wishes::table.filter(instance_wishes::instance_id.eq(instance)))
+        .execute(tx.conn())?;
     Ok(())
 }
 
@@ -203,8 +212,12 @@ pub(crate) fn rewind(
 pub(crate) fn take_back(tx: &mut Tx<'_>, task: &TaskRow, except: &[Field]) -> Result<Changes, StoreError> {
     let mut changes = Changes::default();
     let id: Id<InstanceKind> = task.resource_id.cast();
-    let Some(mut instance) = instances::lock_row(tx, task.project_id, id)? else { return Ok(changes) };
-    let Some(mut machine) = rows::find(tx.conn(), id)? else { return Ok(changes) };
+    let Some(mut instance) = instances::lock_row(tx, task.project_id, id)? else {
+        return Ok(changes);
+    };
+    let Some(mut machine) = rows::find(tx.conn(), id)? else {
+        return Ok(changes);
+    };
     let later = unfinished_after(tx.conn(), task.resource_id, task.created)?;
     let now = values(&instance, &machine);
     let mut is_changed = false;
@@ -215,11 +228,19 @@ pub(crate) fn take_back(tx: &mut Tx<'_>, task: &TaskRow, except: &[Field]) -> Re
         if pass_on(tx, &wish, &later)? {
             continue;
         }
-        if now.get(&wish.field).is_some_and(|value| *value == wish.value_after) {
+        if now
+            .get(&wish.field)
+            .is_some_and(|value| *value == wish.value_after)
+        {
             if wish.field.is_public() {
                 changes.note(wish.field.as_str(), &wish.value_after, &wish.value_before);
             }
-            assign(&mut instance, &mut machine, wish.field, wish.value_before.as_deref());
+            assign(
+                &mut instance,
+                &mut machine,
+                wish.field,
+                wish.value_before.as_deref(),
+            );
             is_changed = true;
         }
     }
@@ -263,18 +284,32 @@ fn unfinished_after(conn: &mut Conn, instance: Id<Any>, created: Time) -> Result
 /// The database refused.
 pub(crate) fn renew(tx: &mut Tx<'_>, task: &TaskRow) -> Result<(), StoreError> {
     let id: Id<InstanceKind> = task.resource_id.cast();
-    let Some(mut instance) = instances::lock_row(tx, task.project_id, id)? else { return Ok(()) };
-    let Some(mut machine) = rows::find(tx.conn(), id)? else { return Ok(()) };
+    let Some(mut instance) = instances::lock_row(tx, task.project_id, id)? else {
+        return Ok(());
+    };
+    let Some(mut machine) = rows::find(tx.conn(), id)? else {
+        return Ok(());
+    };
     let wishes = of_task(tx.conn(), task.id)?;
     if wishes.is_empty() {
         return Ok(());
     }
     let (instance_before, machine_before) = (instance.clone(), machine.clone());
     for wish in &wishes {
-        assign(&mut instance, &mut machine, wish.field, wish.value_after.as_deref());
+        assign(
+            &mut instance,
+            &mut machine,
+            wish.field,
+            wish.value_after.as_deref(),
+        );
     }
     forget(tx, task.id)?;
-    keep(tx, task.id, (&instance_before, &machine_before), (&instance, &machine))?;
+    keep(
+        tx,
+        task.id,
+        (&instance_before, &machine_before),
+        (&instance, &machine),
+    )?;
     rows::save(tx, &mut machine)?;
     instances::save(tx, &mut instance)
 }

@@ -138,8 +138,8 @@ fn of_month(
             }
         })
         .collect();
-    let in_bytes = days.iter().map(|day| day.in_bytes).sum();
-    let out_bytes = days.iter().map(|day| day.out_bytes).sum();
+    let in_bytes: i64 = days.iter().map(|day| day.in_bytes).sum();
+    let out_bytes: i64 = days.iter().map(|day| day.out_bytes).sum();
     Ok(InstanceBandwidth {
         month: calendar::show_month(month),
         used_gb: gigabytes(in_bytes + out_bytes).fixed(),

@@ -37,9 +37,9 @@ impl MachineInterfaces {
 }
 
 async fn read(app: &App, instance: Id<InstanceKind>) -> Result<Option<Facts>, NetworkError> {
-    let found = app
-        .store()
-        .read("machine_facts", move |conn: &mut Conn| facts::find(conn, instance));
+    let found = app.store().read("machine_facts", move |conn: &mut Conn| {
+        facts::find(conn, instance)
+    });
     found.await.map_err(|error: StoreError| error.into())
 }
 

@@ -4,7 +4,11 @@
 //! already. An installation must not take it for isolation between tenants.
 
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
-use kernel::{App, id::Id, store::{StoreError, Tx}};
+use kernel::{
+    App,
+    id::Id,
+    store::{StoreError, Tx},
+};
 
 use super::{Changed, NetworkDriver};
 use crate::{
@@ -14,7 +18,11 @@ use crate::{
 };
 
 /// Writes down the VPC that an instance's interface will be in when its machine is made.
-pub(crate) fn plan_attachment(tx: &mut Tx<'_>, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Result<(), StoreError> {
+pub(crate) fn plan_attachment(
+    tx: &mut Tx<'_>,
+    instance: Id<InstanceKind>,
+    vpc: Id<VpcKind>,
+) -> Result<(), StoreError> {
     let row = (
         network_attachments::instance_id.eq(instance),
         network_attachments::vpc_id.eq(vpc),

@@ -23,8 +23,8 @@ use kernel::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub use self::guests::{GuestAccess, GuestError, RecordingGuests, Set};
 use self::api::SshKeyKind;
+pub use self::guests::{GuestAccess, GuestError, RecordingGuests, Set};
 use crate::Compute;
 
 permissions! {
@@ -43,7 +43,10 @@ pub(crate) fn check(
 ) -> Result<(), StoreError> {
     let known = rows::keys_for(conn, project, ids)?;
     for id in ids.iter().filter(|id| !known.iter().any(|key| key.id == **id)) {
-        faults.add("ssh_key_ids", format!("Invalid pk \"{id}\" - object does not exist."));
+        faults.add(
+            "ssh_key_ids",
+            format!("Invalid pk \"{id}\" - object does not exist."),
+        );
     }
     Ok(())
 }

@@ -234,5 +234,8 @@ pub(super) fn unplace(
 /// # Errors
 /// The database refused.
 pub fn lines_of_instance(conn: &mut Conn, instance: Id<InstanceKind>) -> Result<Vec<String>, StoreError> {
-    Ok(placed(conn, instance)?.into_iter().map(|row| row.public_key).collect())
+    Ok(placed(conn, instance)?
+        .into_iter()
+        .map(|row| row.public_key)
+        .collect())
 }

@@ -95,7 +95,9 @@ fn why_not(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
     let is_key = |pair: &[&str]| match pair {
         [kind, data] => {
-            let is_type = ["ssh-", "ecdsa-", "sk-"].iter().any(|start| kind.starts_with(start));
+            let is_type = ["ssh-", "ecdsa-", "sk-"]
+                .iter()
+                .any(|start| kind.starts_with(start));
             is_type && data.starts_with("AAAA")
         }
         _ => false,

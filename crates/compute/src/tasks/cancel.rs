@@ -53,20 +53,33 @@ pub(crate) async fn cancel_instance_task(
         let (task, instance) = find_both(tx, &compute, &scope, id)?;
         change.check_version(task.modified.micros())?;
         if task.created_by.is_none() && task.status == TaskStatus::Pending {
-            return Err(ApiError::conflict("Nobody has asked for this task: it follows from the instance's billing."));
+            return Err(ApiError::conflict(
+                "Nobody has asked for this task: it follows from the instance's billing.",
+            ));
         }
         if !queue::withdraw(tx, id)? {
             let is = match task.status {
                 TaskStatus::Pending | TaskStatus::Running => "has started",
                 TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Cancelled => "has ended",
             };
-            return Err(ApiError::conflict(format!("The task {is}: it can't be cancelled any more.")));
+            return Err(ApiError::conflict(format!(
+                "The task {is}: it can't be cancelled any more."
+            )));
         }
-        let verdict = compute.kind_of(&task).map(|kind| kind.withdrawn(tx, &task)).transpose()?;
+        let verdict = compute
+            .kind_of(&task)
+            .map(|kind| kind.withdrawn(tx, &task))
+            .transpose()?;
         verdict
             .unwrap_or(Err("Nothing is known of this kind of task."))
             .map_err(ApiError::conflict)?;
-        tell(tx, &scope, &instance, ("instance.task_cancelled", "Cancelled"), &task)?;
+        tell(
+            tx,
+            &scope,
+            &instance,
+            ("instance.task_cancelled", "Cancelled"),
+            &task,
+        )?;
         answer(tx, &scope, id)
     };
     change.run(&app, &caller, "cancel_instance_task", work).await
@@ -106,7 +119,12 @@ pub(super) fn tell(
         status: AuditStatus::Success,
     };
     let origin = Origin::caller(&scope.caller, &scope.request);
-    Ok(tx.audit(&origin, Some(instance.organization_id), Some(instance.project_id), &event)?)
+    Ok(tx.audit(
+        &origin,
+        Some(instance.organization_id),
+        Some(instance.project_id),
+        &event,
+    )?)
 }
 
 /// The task as it now is.

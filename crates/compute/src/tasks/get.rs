@@ -139,11 +139,16 @@ async fn read(
 
 /// `wait`, in seconds.
 fn wait(query: &mut Query) -> Duration {
-    let Some(text) = query.text("wait") else { return Duration::ZERO };
+    let Some(text) = query.text("wait") else {
+        return Duration::ZERO;
+    };
     match text.parse::<u64>() {
         Ok(seconds) if seconds <= LONGEST => Duration::from_secs(seconds),
         Ok(_) => {
-            query.fault("wait", format!("Ensure this value is less than or equal to {LONGEST}."));
+            query.fault(
+                "wait",
+                format!("Ensure this value is less than or equal to {LONGEST}."),
+            );
             Duration::ZERO
         }
         Err(_) => {
@@ -166,7 +171,10 @@ impl Pause {
 
 /// Whether nothing of it will change.
 pub(super) const fn has_ended(status: TaskStatus) -> bool {
-    matches!(status, TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Cancelled)
+    matches!(
+        status,
+        TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Cancelled
+    )
 }
 
 /// The task as it is now, with its version.
@@ -190,7 +198,10 @@ pub(super) async fn look(
 
 /// Who has asked for the task, and may still do what the secret lets them do.
 fn may_read_secret(scope: &ProjectScope<InstancesRead>, task: &InstanceTask) -> bool {
-    let is_own = task.created_by.as_ref().is_some_and(|user| user.id == scope.caller.user);
+    let is_own = task
+        .created_by
+        .as_ref()
+        .is_some_and(|user| user.id == scope.caller.user);
     let may_operate = scope.role >= Role::Editor && scope.caller.has_scope(InstancesOperate::SCOPE);
     is_own && may_operate && task.status == TaskStatus::Completed
 }
@@ -200,7 +211,9 @@ async fn reveal(app: &App, caller: &Caller, mut task: InstanceTask, version: i64
     let (id, user) = (task.id, caller.user);
     let waits = app
         .store()
-        .read("find_task_secret", move |conn: &mut Conn| Ok::<_, ApiError>(secrets::waits_for(conn, id, user)?))
+        .read("find_task_secret", move |conn: &mut Conn| {
+            Ok::<_, ApiError>(secrets::waits_for(conn, id, user)?)
+        })
         .await?;
     if !waits {
         return Ok(Versioned { body: task, version }.into_response());
@@ -216,8 +229,9 @@ async fn reveal(app: &App, caller: &Caller, mut task: InstanceTask, version: i64
     task.result = Some(json!({ "user": "root", "password": secret }));
     // No entity tag: it would be a hash of the secret, and this answer is never given again.
     let mut response = axum::Json(task).into_response();
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-store"),
+    );
     Ok(response)
 }

@@ -72,7 +72,9 @@ pub(crate) async fn list_instance_tasks(
     compute
         .app
         .store()
-        .read("list_instance_tasks", move |conn| filter.page(conn, &page).map(Json))
+        .read("list_instance_tasks", move |conn| {
+            filter.page(conn, &page).map(Json)
+        })
         .await
 }
 
@@ -144,7 +146,13 @@ impl Filter {
     }
 
     fn tasks(&self) -> tasks::BoxedQuery<'static, MultiBackend> {
-        let Self { project, instance, status, task_type, .. } = *self;
+        let Self {
+            project,
+            instance,
+            status,
+            task_type,
+            ..
+        } = *self;
         let mut tasks = of_project(project);
         if let Some(status) = status {
             tasks = tasks.filter(tasks::status.eq(status));
@@ -176,8 +184,14 @@ impl Filter {
 }
 
 /// The row of one task of a project's instances.
-pub(crate) fn find_row(conn: &mut Conn, project: Id<Project>, id: Id<Task>) -> Result<Option<TaskRow>, StoreError> {
-    let rows = of_project(project).filter(tasks::id.eq(id)).select(TaskRow::as_select());
+pub(crate) fn find_row(
+    conn: &mut Conn,
+    project: Id<Project>,
+    id: Id<Task>,
+) -> Result<Option<TaskRow>, StoreError> {
+    let rows = of_project(project)
+        .filter(tasks::id.eq(id))
+        .select(TaskRow::as_select());
     Ok(rows.first(conn).optional()?)
 }
 
@@ -187,7 +201,11 @@ pub(super) fn show(conn: &mut Conn, row: TaskRow) -> Result<Option<InstanceTask>
 }
 
 /// One task of a project's instances, as the API shows it.
-pub(crate) fn find(conn: &mut Conn, project: Id<Project>, id: Id<Task>) -> Result<Option<InstanceTask>, StoreError> {
+pub(crate) fn find(
+    conn: &mut Conn,
+    project: Id<Project>,
+    id: Id<Task>,
+) -> Result<Option<InstanceTask>, StoreError> {
     let rows: Vec<TaskRow> = of_project(project)
         .filter(tasks::id.eq(id))
         .select(TaskRow::as_select())

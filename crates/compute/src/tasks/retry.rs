@@ -49,24 +49,39 @@ pub(crate) async fn retry_instance_task(
         let (task, instance) = find_both(tx, &compute, &scope, id)?;
         change.check_version(task.modified.micros())?;
         if task.status != TaskStatus::Failed {
-            let text = format!("The task is {}: only a failed one can be tried again.", task.status.as_str());
+            let text = format!(
+                "The task is {}: only a failed one can be tried again.",
+                task.status.as_str()
+            );
             return Err(ApiError::conflict(text));
         }
         if instance.status != InstanceStatus::Active {
-            let text = format!("The instance is {}; it must be active for this.", instance.status.as_str());
+            let text = format!(
+                "The instance is {}; it must be active for this.",
+                instance.status.as_str()
+            );
             return Err(ApiError::conflict(text));
         }
         if has_unfinished(tx.conn(), scope.project, instance.id)? {
             return Err(ApiError::conflict("Another task of the instance has not ended."));
         }
-        let verdict = compute.kind_of(&task).map(|kind| kind.renewed(tx, &task)).transpose()?;
+        let verdict = compute
+            .kind_of(&task)
+            .map(|kind| kind.renewed(tx, &task))
+            .transpose()?;
         verdict
             .unwrap_or(Err("Nothing is known of this kind of task."))
             .map_err(ApiError::conflict)?;
         if !queue::again(tx, id)? {
             return Err(ApiError::conflict("The task has not failed."));
         }
-        tell(tx, &scope, &instance, ("instance.task_retried", "Tried again"), &task)?;
+        tell(
+            tx,
+            &scope,
+            &instance,
+            ("instance.task_retried", "Tried again"),
+            &task,
+        )?;
         let shown = find(tx.conn(), scope.project, id)?.ok_or_else(ApiError::not_found)?;
         let path = format!(
             "/v1/organizations/{}/projects/{}/compute/tasks/{id}",

@@ -62,7 +62,12 @@ pub(crate) fn waits_for(conn: &mut Conn, task: TaskId, user: Id<User>) -> Result
 ///
 /// # Errors
 /// The database refused, or the secret does not open.
-pub(crate) fn take(tx: &mut Tx<'_>, sealer: &Sealer, task: TaskId, user: Id<User>) -> ApiResult<Option<String>> {
+pub(crate) fn take(
+    tx: &mut Tx<'_>,
+    sealer: &Sealer,
+    task: TaskId,
+    user: Id<User>,
+) -> ApiResult<Option<String>> {
     let now = tx.now();
     let own = task_secrets::table
         .filter(task_secrets::task_id.eq(task))

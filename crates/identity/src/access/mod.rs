@@ -426,7 +426,8 @@ impl Access for Identity {
                     rows::find_by_id(conn, credential, organization, project)
                 })
                 .await?;
-            let Some((credential, user, standing)) = found.filter(|(credential, user, _)| holds(credential, user, now))
+            let Some((credential, user, standing)) =
+                found.filter(|(credential, user, _)| holds(credential, user, now))
             else {
                 return Ok(None);
             };

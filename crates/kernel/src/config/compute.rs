@@ -93,10 +93,16 @@ impl Compute {
             return Some(("compute.host_name", "must have 1 to 100 characters"));
         }
         if !self.user_forwards.iter().all(is_forward) {
-            return Some(("compute.user_forwards", "must be pairs of ports such as \"8080:80\""));
+            return Some((
+                "compute.user_forwards",
+                "must be pairs of ports such as \"8080:80\"",
+            ));
         }
         if self.network == MachineNetwork::Bridge && (self.bridge.is_empty() || self.bridge.len() > 15) {
-            return Some(("compute.bridge", "must be the name of a bridge, 1 to 15 characters"));
+            return Some((
+                "compute.bridge",
+                "must be the name of a bridge, 1 to 15 characters",
+            ));
         }
         if !(1..=60).contains(&self.sync_seconds) {
             return Some(("compute.sync_seconds", "must be between 1 and 60"));
@@ -106,7 +112,10 @@ impl Compute {
         }
         let percents = [
             ("compute.cpu_overcommit_percent", self.cpu_overcommit_percent),
-            ("compute.memory_overcommit_percent", self.memory_overcommit_percent),
+            (
+                "compute.memory_overcommit_percent",
+                self.memory_overcommit_percent,
+            ),
             ("compute.disk_overcommit_percent", self.disk_overcommit_percent),
         ];
         if !(1..=3600).contains(&self.console_seconds) {
@@ -118,7 +127,9 @@ impl Compute {
         if !(1..=240).contains(&self.console_idle_minutes) {
             return Some(("compute.console_idle_minutes", "must be between 1 and 240"));
         }
-        let bad = percents.into_iter().find(|(_, percent)| !(1..=10_000).contains(percent));
+        let bad = percents
+            .into_iter()
+            .find(|(_, percent)| !(1..=10_000).contains(percent));
         bad.map(|(name, _)| (name, "must be between 1 and 10000"))
     }
 }

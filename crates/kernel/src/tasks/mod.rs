@@ -230,6 +230,8 @@ pub trait Kind: Send + Sync {
     /// The database refused; nothing was queued.
     fn renewed(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
         let _ = (tx, task);
-        Ok(Err("A task of this kind can't be tried again: ask for what it did anew."))
+        Ok(Err(
+            "A task of this kind can't be tried again: ask for what it did anew.",
+        ))
     }
 }

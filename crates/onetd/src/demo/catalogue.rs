@@ -9,14 +9,13 @@ use compute::{
     addresses::pools::{self, NewPool, Purpose},
     catalogue::{
         api::{ImageId, LocationId, SizeId},
-        file::{ApplyError, CatalogueFile, apply, plan},
+        file::{self, CatalogueFile},
     },
     schema::{images, locations, sizes},
 };
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use kernel::{
-    audit::Origin,
     http::{ApiError, ApiResult},
     store::Tx,
 };
@@ -47,11 +46,7 @@ pub(super) fn load(tx: &mut Tx<'_>) -> ApiResult<Catalogue> {
         let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
         ApiError::internal(told.join("; "))
     })?;
-    let agreed = plan(tx.conn(), &file)?;
-    apply(tx, &file, &agreed, &Origin::system("onetd demo")).map_err(|error| match error {
-        ApplyError::Store(error) => error.into(),
-        moved @ ApplyError::Moved => ApiError::conflict(moved.to_string()),
-    })?;
+    file::load(tx, &file)?;
     let mut catalogue = Catalogue {
         locations: Vec::new(),
         sizes: Vec::new(),

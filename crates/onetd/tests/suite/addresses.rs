@@ -42,7 +42,9 @@ async fn add_pool(server: &Server, wanted: NewPool) -> ApiResult<()> {
     server
         .app
         .store()
-        .write("test", move |tx| pools::add(tx, &Origin::system("test"), &wanted).map(|_| ()))
+        .write("test", move |tx| {
+            pools::add(tx, &Origin::system("test"), &wanted).map(|_| ())
+        })
         .await
 }
 

@@ -37,7 +37,9 @@ pub(crate) async fn connect_with(
     assert!(session["websocket_url"].as_str().unwrap().ends_with(&path));
     let mut request = format!("ws://{host}{path}").into_client_request().unwrap();
     if !protocols.is_empty() {
-        request.headers_mut().insert("sec-websocket-protocol", protocols.parse().unwrap());
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", protocols.parse().unwrap());
     }
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().unwrap());
@@ -96,7 +98,9 @@ impl Console {
     pub(crate) async fn login(&mut self, hostname: &str) {
         self.send(b"\r").await;
         let wanted = format!("{hostname} login: ");
-        self.reads(&wanted, Duration::from_secs(10)).await.expect("a login");
+        self.reads(&wanted, Duration::from_secs(10))
+            .await
+            .expect("a login");
     }
 
     /// Waits for the end, and returns its code and reason.
@@ -104,13 +108,17 @@ impl Console {
         let end = async {
             loop {
                 match self.0.next().await {
-                    Some(Ok(Message::Close(Some(frame)))) => return (frame.code.into(), frame.reason.to_string()),
+                    Some(Ok(Message::Close(Some(frame)))) => {
+                        return (frame.code.into(), frame.reason.to_string());
+                    }
                     Some(Ok(_)) => {}
                     other => panic!("cut off without a word: {other:?}"),
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(15), end).await.expect("an end")
+        tokio::time::timeout(Duration::from_secs(15), end)
+            .await
+            .expect("an end")
     }
 }
 
@@ -121,7 +129,11 @@ pub(crate) async fn looks(console: &mut Console) -> (u16, u16, Vec<u8>) {
     impl Bytes<'_> {
         async fn take(&mut self, count: usize) -> Vec<u8> {
             while self.1.len() < count {
-                let more = self.0.next(Duration::from_secs(30)).await.expect("more of the screen");
+                let more = self
+                    .0
+                    .next(Duration::from_secs(30))
+                    .await
+                    .expect("more of the screen");
                 self.1.extend(more);
             }
             let rest = self.1.split_off(count);
@@ -134,7 +146,10 @@ pub(crate) async fn looks(console: &mut Console) -> (u16, u16, Vec<u8>) {
     assert_eq!(version, b"RFB 003.008\n");
     bytes.0.send(&version).await;
     let count = bytes.take(1).await[0];
-    assert!(bytes.take(usize::from(count)).await.contains(&1), "no authentication is needed");
+    assert!(
+        bytes.take(usize::from(count)).await.contains(&1),
+        "no authentication is needed"
+    );
     bytes.0.send(&[1]).await;
     assert_eq!(bytes.take(4).await, [0; 4]);
     bytes.0.send(&[1]).await;
@@ -163,7 +178,11 @@ pub(crate) async fn looks(console: &mut Console) -> (u16, u16, Vec<u8>) {
 /// Opens a session as this client.
 async fn open(site: &Site, server: &Server, client: &Client, instance: &Value, kind: &str) -> Value {
     let path = format!("{}/console", site.path(server, instance));
-    client.post(&path, &json!({ "console_type": kind })).await.expect(201).body
+    client
+        .post(&path, &json!({ "console_type": kind }))
+        .await
+        .expect(201)
+        .body
 }
 
 fn path_of(site: &Site, server: &Server, instance: &Value, session: &Value) -> String {
@@ -172,7 +191,12 @@ fn path_of(site: &Site, server: &Server, instance: &Value, session: &Value) -> S
 }
 
 async fn status(site: &Site, server: &Server, instance: &Value, session: &Value) -> String {
-    let seen = server.owner().get(&path_of(site, server, instance, session)).await.expect(200).body;
+    let seen = server
+        .owner()
+        .get(&path_of(site, server, instance, session))
+        .await
+        .expect(200)
+        .body;
     seen["console_session"]["status"].as_str().unwrap().to_owned()
 }
 
@@ -180,7 +204,11 @@ async fn status(site: &Site, server: &Server, instance: &Value, session: &Value)
 async fn recorded(server: &Server, action: &str, count: i64) {
     let end = Instant::now() + Duration::from_secs(10);
     while records(server, action).await != count {
-        assert!(Instant::now() < end, "{action}: {} records, not {count}", records(server, action).await);
+        assert!(
+            Instant::now() < end,
+            "{action}: {} records, not {count}",
+            records(server, action).await
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -528,17 +556,25 @@ async fn a_browser_shows_the_screen_and_the_serial_line() {
     let public = origin.clone();
     let server = Server::start(Engine::Sqlite, move |config| config.server.public_url = public).await;
     lead(listener, &server);
-    let Some(browser) = Browser::start().await else { return };
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
     let site = Site::open(&server).await;
     let instance = site.running(&server, "browser").await;
-    let script = async |text: &str| browser.call("/execute/sync", &json!({"script": text, "args": []})).await;
+    let script = async |text: &str| {
+        browser
+            .call("/execute/sync", &json!({"script": text, "args": []}))
+            .await
+    };
 
     let session = open(&site, &server, &server.owner(), &instance, "novnc").await;
     browser.open(session["url"].as_str().unwrap()).await;
     let middle = "const canvas = document.querySelector('canvas'); \
         return canvas?.width === 64 && [...canvas.getContext('2d').getImageData(32, 24, 1, 1).data].join()";
     browser
-        .until("a grey screen", async |_| script(middle).await == Some(json!("128,128,128,255")))
+        .until("a grey screen", async |_| {
+            script(middle).await == Some(json!("128,128,128,255"))
+        })
         .await;
     let address = script("return location.href").await.unwrap();
     assert!(!address.as_str().unwrap().contains("token"), "{address}");
@@ -546,21 +582,37 @@ async fn a_browser_shows_the_screen_and_the_serial_line() {
     browser.click("#paste").await;
     browser.enter("#paste-text", "typed\n").await;
     browser.click("#paste-send").await;
-    server.owner().delete(&path_of(&site, &server, &instance, &session)).await.expect(204);
+    server
+        .owner()
+        .delete(&path_of(&site, &server, &instance, &session))
+        .await
+        .expect(204);
     browser.wait_for("#state.over").await;
-    assert!(browser.text().await.contains("The session was closed. To go on, open another console session."));
+    assert!(
+        browser
+            .text()
+            .await
+            .contains("The session was closed. To go on, open another console session.")
+    );
 
     let session = open(&site, &server, &server.owner(), &instance, "serial").await;
     browser.open(session["url"].as_str().unwrap()).await;
     browser
-        .until("a connection", async |browser| browser.text().await.contains("Connected."))
+        .until("a connection", async |browser| {
+            browser.text().await.contains("Connected.")
+        })
         .await;
     browser.enter(".xterm-helper-textarea", "\u{e007}").await;
     browser
         .until("a login", async |_| {
             let rows = script("return document.querySelector('.xterm-rows').textContent").await;
             // xterm.js writes spaces that don't break.
-            rows.is_some_and(|rows| rows.as_str().unwrap().replace('\u{a0}', " ").contains("browser login:"))
+            rows.is_some_and(|rows| {
+                rows.as_str()
+                    .unwrap()
+                    .replace('\u{a0}', " ")
+                    .contains("browser login:")
+            })
         })
         .await;
     browser.quit().await;

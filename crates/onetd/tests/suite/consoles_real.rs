@@ -1,7 +1,13 @@
 //! The consoles of a real machine: QEMU without acceleration, the demo image, and everything between an order and the bytes
 //! of a screen and of a serial line.
 
-use std::{fs::File, path::PathBuf, process::Command, sync::Arc, time::{Duration, Instant}};
+use std::{
+    fs::File,
+    path::PathBuf,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hypervisor::{
     Hypervisor, demo_image,
@@ -33,7 +39,11 @@ async fn asks_for_a_login(line: &mut Console) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_machine_shows_its_screen_and_asks_for_a_login() {
-    if Command::new("qemu-system-x86_64").arg("--version").output().is_err() {
+    if Command::new("qemu-system-x86_64")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
         eprintln!("skipped: QEMU is installed by `cargo xtask test`");
         return;
     }
@@ -43,24 +53,41 @@ async fn a_real_machine_shows_its_screen_and_asks_for_a_login() {
     let locking = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock));
     let _lock = locking.await.unwrap().unwrap();
     let built = tokio::task::spawn_blocking(move || demo_image::build(&target.join("demo-image")));
-    let built = built.await.unwrap().unwrap_or_else(|error| panic!("the demo image can't be built: {error}"));
+    let built = built
+        .await
+        .unwrap()
+        .unwrap_or_else(|error| panic!("the demo image can't be built: {error}"));
     let data = tempfile::tempdir().unwrap();
     let mut settings = QemuSettings::new(data.path().join("machines"));
     settings.acceleration = Acceleration::Software;
     let qemu = Arc::new(Qemu::open(settings).await.unwrap());
     let image = qemu
-        .import_image(Source::File(built), &ImportOptions::default(), &Progress::default())
+        .import_image(
+            Source::File(built),
+            &ImportOptions::default(),
+            &Progress::default(),
+        )
         .await
         .unwrap();
 
     let server = Server::start(Engine::Sqlite, |config| config.compute.user_forwards.clear()).await;
     let (size, location, image) = enlist(&server, qemu.clone(), &image.id).await;
-    let site = Site { host: hypervisor::double::Double::new(), size, location, image };
+    let site = Site {
+        host: hypervisor::double::Double::new(),
+        size,
+        location,
+        image,
+    };
     let instance = site.running(&server, "real").await;
     let path = site.path(&server, &instance);
     let open = async |kind: &str| -> Value {
         let wanted = json!({ "console_type": kind });
-        server.owner().post(&format!("{path}/console"), &wanted).await.expect(201).body
+        server
+            .owner()
+            .post(&format!("{path}/console"), &wanted)
+            .await
+            .expect(201)
+            .body
     };
 
     let session = open("novnc").await;

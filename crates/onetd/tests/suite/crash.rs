@@ -88,7 +88,13 @@ impl Site {
     }
 
     /// Sends something; `None` when no answer came.
-    pub(crate) async fn send(&self, server: &Process, method: reqwest::Method, path: &str, body: &Value) -> Option<(u16, Value)> {
+    pub(crate) async fn send(
+        &self,
+        server: &Process,
+        method: reqwest::Method,
+        path: &str,
+        body: &Value,
+    ) -> Option<(u16, Value)> {
         let url = format!("http://{}{path}", server.address);
         let request = self.client.request(method, url).bearer_auth(&self.key).json(body);
         let answer = request.send().await.ok()?;

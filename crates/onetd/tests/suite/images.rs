@@ -13,7 +13,8 @@ use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use hypervisor::{
     DiskLimits, DiskMode, Hypervisor, RootDisk, VmId, VmSpec,
     double::{Double, Fault},
-    images::ExportOptions,
+    images::{ExportOptions, ImportOptions, Progress, Source},
+    qemu::{Qemu, QemuSettings},
 };
 use kernel::{
     access::Role,
@@ -376,7 +377,7 @@ on_both! {
         let world = World::new().await;
         world.image(&server, "Known", "good.qcow2").await;
         let faults = async |body: Value| server.owner().post(&list(&server), &body).await.expect(400).body;
-        let said = faults(json!({"name": "", "slug": "kno wn", "source_url": "nonsense"})).await;
+        let said = faults(json!({"name": "", "slug": "kno wn", "source_url": "/relative"})).await;
         for field in ["name", "slug", "source_url"] {
             assert!(said[field].is_array(), "{field}: {said}");
         }
@@ -644,6 +645,58 @@ on_both! {
         let told: Vec<_> = listed.iter().map(|image| (image.slug.as_str(), image.is_public, image.status.map(|status| status.as_str()))).collect();
         assert!(told.contains(&("rescue", false, Some("available"))) && told.contains(&("debian-12", true, None)), "{told:?}");
     }
+}
+
+/// With the real tool and without a machine that runs: what a disk shows is all in the copy, which needs no other file.
+#[tokio::test]
+async fn a_disk_is_copied_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    qemu_img(
+        folder.path(),
+        &["create", "-q", "-f", "qcow2", "good.qcow2", "16M"],
+    );
+    let data = folder.path().join("hypervisor");
+    let qemu = Qemu::open(QemuSettings::new(&data)).await.unwrap();
+    let options = ImportOptions::default();
+    let source = Source::File(folder.path().join("good.qcow2"));
+    let progress = Progress::default();
+    let base = qemu.import_image(source, &options, &progress).await.unwrap();
+    let vm = VmId(kernel::id::AnyId::new().uuid());
+    let disk = RootDisk {
+        image: base.id.clone(),
+        size_bytes: 32 << 20,
+        mode: DiskMode::Overlay,
+    };
+    let export = ExportOptions::default();
+    let refused = qemu.export_disk(vm, &export).await.unwrap_err();
+    assert!(
+        !refused.is_passing() && refused.public().contains("no disk"),
+        "{refused}"
+    );
+    qemu.prepare_disk(vm, &disk).await.unwrap();
+    let path = data.join(format!("machines/{vm}/disk.qcow2"));
+    let write = ["-f", "qcow2", "-c", "write -P 7 20M 64k"];
+    let written = Command::new("qemu-io").args(write).arg(&path).output().unwrap();
+    assert!(written.status.success(), "{written:?}");
+    let image = qemu.export_disk(vm, &export).await.unwrap();
+    assert_eq!(image.virtual_size, 32 << 20);
+    assert_eq!(qemu.export_disk(vm, &export).await.unwrap(), image);
+    assert!(
+        qemu.remove_image(&base.id).await.is_err(),
+        "the disk builds on it"
+    );
+    qemu.destroy(vm).await.unwrap();
+    qemu.remove_image(&base.id).await.unwrap();
+    assert_eq!(qemu.images().await.unwrap(), [image.clone()]);
+    let copy = data.join(format!("images/{}.qcow2", image.id));
+    let read = ["-f", "qcow2", "-c", "read -P 7 20M 64k"];
+    let read = Command::new("qemu-io").args(read).arg(&copy).output().unwrap();
+    let said = String::from_utf8_lossy(&read.stdout).into_owned();
+    assert!(read.status.success() && !said.contains("failed"), "{said}");
+    let info = Command::new("qemu-img").arg("info").arg(&copy).output().unwrap();
+    assert!(!String::from_utf8_lossy(&info.stdout).contains("backing"));
+    // What is left in the store's folder is the image and its record.
+    assert_eq!(std::fs::read_dir(data.join("images")).unwrap().count(), 2);
 }
 
 #[test]

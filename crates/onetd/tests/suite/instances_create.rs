@@ -141,7 +141,7 @@ on_both! {
         site.credit(&server, "100").await;
         let body = site.body(json!({"name": "once"}));
         let path = server.project("/compute/instances");
-        let order = || async { 
+        let order = || async {
             let key = [("idempotency-key", "order-1")];
             server.owner().send(Method::POST, &path, &key, Some(body.to_string())).await
         };
@@ -262,4 +262,3 @@ async fn futures_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
     .await;
     done.into_iter().flatten().collect()
 }
-

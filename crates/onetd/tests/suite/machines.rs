@@ -11,11 +11,7 @@ use hypervisor::{
     images::{Format, Image},
 };
 use identity::schema::organizations;
-use kernel::{
-    http::ApiError,
-    id::AnyId,
-    money::Amount,
-};
+use kernel::{http::ApiError, id::AnyId, money::Amount};
 use serde_json::{Value, json};
 use testkit::{Answer, Server};
 
@@ -38,7 +34,11 @@ pub(crate) fn digest() -> ImageId {
 
 /// Makes a host of this driver, in the demo's first location, with an image of this digest in its store as the file of the
 /// demo's first image. Returns the smallest size, the location and the image.
-pub(crate) async fn enlist(server: &Server, host: Arc<dyn Hypervisor>, digest: &ImageId) -> (String, String, String) {
+pub(crate) async fn enlist(
+    server: &Server,
+    host: Arc<dyn Hypervisor>,
+    digest: &ImageId,
+) -> (String, String, String) {
     server.onet().enlist(host).await.expect("a host");
     let digest = digest.to_string();
     let (size, location, image) = server
@@ -56,7 +56,11 @@ pub(crate) async fn enlist(server: &Server, host: Arc<dyn Hypervisor>, digest: &
                 .select(images::id)
                 .first(tx.conn())?;
             diesel::update(hosts::table)
-                .set((hosts::cpus.eq(64), hosts::memory_mb.eq(65_536), hosts::disk_gb.eq(4000)))
+                .set((
+                    hosts::cpus.eq(64),
+                    hosts::memory_mb.eq(65_536),
+                    hosts::disk_gb.eq(4000),
+                ))
                 .execute(tx.conn())?;
             diesel::insert_into(image_files::table)
                 .values((
@@ -120,7 +124,11 @@ impl Site {
     /// One that runs, paid.
     pub(crate) async fn running(&self, server: &Server, name: &str) -> Value {
         self.credit(server, "100").await;
-        let created = self.create(server, json!({ "name": name })).await.expect(201).body;
+        let created = self
+            .create(server, json!({ "name": name }))
+            .await
+            .expect(201)
+            .body;
         server.run_tasks().await;
         let running = self.get(server, &created).await;
         assert_eq!(running["status"], "active", "{running}");
@@ -128,11 +136,19 @@ impl Site {
     }
 
     pub(crate) fn path(&self, server: &Server, instance: &Value) -> String {
-        server.project(&format!("/compute/instances/{}", instance["id"].as_str().unwrap()))
+        server.project(&format!(
+            "/compute/instances/{}",
+            instance["id"].as_str().unwrap()
+        ))
     }
 
     pub(crate) async fn get(&self, server: &Server, instance: &Value) -> Value {
-        server.owner().get(&self.path(server, instance)).await.expect(200).body
+        server
+            .owner()
+            .get(&self.path(server, instance))
+            .await
+            .expect(200)
+            .body
     }
 
     pub(crate) fn vm(&self, instance: &Value) -> VmId {
@@ -150,7 +166,9 @@ impl Site {
         server
             .app
             .store()
-            .write("test", move |tx| operators::add_credit(tx, &billing, organization, amount, "a test"))
+            .write("test", move |tx| {
+                operators::add_credit(tx, &billing, organization, amount, "a test")
+            })
             .await
             .unwrap();
     }
@@ -160,7 +178,9 @@ impl Site {
         server
             .app
             .store()
-            .read("test", move |conn| Ok::<_, ApiError>(ledger::credit(conn, organization)?))
+            .read("test", move |conn| {
+                Ok::<_, ApiError>(ledger::credit(conn, organization)?)
+            })
             .await
             .unwrap()
     }
@@ -194,7 +214,11 @@ impl Site {
             .store()
             .write("test", move |tx| {
                 diesel::update(hosts::table)
-                    .set((hosts::cpus.eq(cpus), hosts::memory_mb.eq(memory_mb), hosts::disk_gb.eq(disk_gb)))
+                    .set((
+                        hosts::cpus.eq(cpus),
+                        hosts::memory_mb.eq(memory_mb),
+                        hosts::disk_gb.eq(disk_gb),
+                    ))
                     .execute(tx.conn())?;
                 Ok::<_, ApiError>(())
             })
@@ -221,7 +245,9 @@ impl Site {
     /// All instances of the project.
     pub(crate) async fn count(&self, server: &Server) -> i64 {
         let path = server.project("/compute/instances?page_size=1");
-        server.owner().get(&path).await.expect(200).body["count"].as_i64().unwrap()
+        server.owner().get(&path).await.expect(200).body["count"]
+            .as_i64()
+            .unwrap()
     }
 
     /// The organization's instances that count against its quota.

@@ -67,14 +67,36 @@ impl Yard {
         };
         let image = image.to_str().unwrap();
         run(&[
-            "images", "import", "--file", image, "--slug", "onet-demo", "--os-name", "onet", "--public",
+            "images",
+            "import",
+            "--file",
+            image,
+            "--slug",
+            "onet-demo",
+            "--os-name",
+            "onet",
+            "--public",
         ]);
         let (cidr, gateway) = (format!("{network}.0/24"), format!("{network}.1"));
         // The demo data's own network leads nowhere.
         run(&["addresses", "disable-pool", "100.127.1.0/24"]);
-        run(&["addresses", "add-pool", "--location", "par1", "--cidr", &cidr, "--gateway", &gateway]);
+        run(&[
+            "addresses",
+            "add-pool",
+            "--location",
+            "par1",
+            "--cidr",
+            &cidr,
+            "--gateway",
+            &gateway,
+        ]);
         run(&["billing", "add-credit", &site.organization, "500"]);
-        Self { program, site, folder, _turn: turn }
+        Self {
+            program,
+            site,
+            folder,
+            _turn: turn,
+        }
     }
 
     /// The body of an order.
@@ -87,8 +109,15 @@ impl Yard {
             ("locations", "par1", "location_id"),
             ("images", "onet-demo", "image_id"),
         ] {
-            let page = self.site.get(server, &format!("{compute}/{noun}?page_size=100")).await;
-            let found = page["results"].as_array().unwrap().iter().find(|item| item["slug"] == slug);
+            let page = self
+                .site
+                .get(server, &format!("{compute}/{noun}?page_size=100"))
+                .await;
+            let found = page["results"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|item| item["slug"] == slug);
             body[field] = found.expect(slug)["id"].clone();
         }
         body
@@ -100,7 +129,11 @@ impl Yard {
         let begun = Instant::now();
         loop {
             let all = self.site.get(server, &path).await;
-            let free = all.as_array().unwrap().iter().any(|entry| entry["is_available"] == true);
+            let free = all
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|entry| entry["is_available"] == true);
             if free {
                 return;
             }
@@ -111,7 +144,10 @@ impl Yard {
 
     async fn order(&self, server: &Process, name: &str) -> Option<Value> {
         let wanted = self.wanted(server, name).await;
-        let answer = self.site.send(server, Method::POST, &self.site.instances(), &wanted).await;
+        let answer = self
+            .site
+            .send(server, Method::POST, &self.site.instances(), &wanted)
+            .await;
         answer.map(|(status, body)| {
             assert_eq!(status, 201, "{body}");
             body
@@ -123,7 +159,13 @@ impl Yard {
     }
 
     /// Reads the instance until it is as it should be.
-    async fn until(&self, server: &Process, instance: &Value, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    async fn until(
+        &self,
+        server: &Process,
+        instance: &Value,
+        what: &str,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Value {
         let begun = Instant::now();
         loop {
             let now = self.site.get(server, &self.path(instance)).await;
@@ -137,7 +179,11 @@ impl Yard {
 
     async fn act(&self, server: &Process, method: Method, instance: &Value, action: &str, body: Value) {
         let path = format!("{}{action}", self.path(instance));
-        let (status, answer) = self.site.send(server, method, &path, &body).await.expect("an answer");
+        let (status, answer) = self
+            .site
+            .send(server, method, &path, &body)
+            .await
+            .expect("an answer");
         assert!(status < 300, "{action}: {status} {answer}");
     }
 
@@ -145,7 +191,10 @@ impl Yard {
     fn machines(&self) -> Vec<PathBuf> {
         let folder = self.folder.path().join("hypervisor").join("machines");
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+        entries
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir())
+            .collect()
     }
 
     /// The processes of machines of this installation.
@@ -172,13 +221,20 @@ impl Drop for Yard {
 }
 
 fn kill(pid: u32) {
-    let _ = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+    let _ = std::process::Command::new("kill")
+        .args(["-KILL", &pid.to_string()])
+        .status();
 }
 
 /// What the guest serves at its own address, once that is as it should be.
 async fn page(instance: &Value, holds: &str) -> String {
-    let address = instance["ip_addresses"][0]["address"].as_str().expect("an address");
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
+    let address = instance["ip_addresses"][0]["address"]
+        .as_str()
+        .expect("an address");
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(5))
+        .build()
+        .unwrap();
     let begun = Instant::now();
     loop {
         if let Ok(answer) = client.get(format!("http://{address}:8080/")).send().await
@@ -187,7 +243,10 @@ async fn page(instance: &Value, holds: &str) -> String {
         {
             return text;
         }
-        assert!(begun.elapsed() < LIMIT, "http://{address}:8080/ does not say {holds}");
+        assert!(
+            begun.elapsed() < LIMIT,
+            "http://{address}:8080/ does not say {holds}"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -199,14 +258,24 @@ async fn from_order_to_deletion() {
     yard.host_is_known(&server).await;
     let begun = Instant::now();
     let created = yard.order(&server, "front").await.unwrap();
-    let running = yard.until(&server, &created, "it runs", |now| now["status"] == "active").await;
+    let running = yard
+        .until(&server, &created, "it runs", |now| now["status"] == "active")
+        .await;
     println!("ordered to running process: {:?}", begun.elapsed());
     page(&running, "<h1>front</h1>").await;
     println!("ordered to page served: {:?}", begun.elapsed());
 
     // The metadata reaches the guest at its next boot.
-    yard.act(&server, Method::PATCH, &created, "", json!({"hostname": "lighthouse"})).await;
-    yard.act(&server, Method::POST, &created, "/reboot", json!({})).await;
+    yard.act(
+        &server,
+        Method::PATCH,
+        &created,
+        "",
+        json!({"hostname": "lighthouse"}),
+    )
+    .await;
+    yard.act(&server, Method::POST, &created, "/reboot", json!({}))
+        .await;
     page(&running, "<h1>lighthouse</h1>").await;
 
     // onetd dies as hard as can be: the guest does not notice, and is found again.
@@ -219,13 +288,23 @@ async fn from_order_to_deletion() {
     let processes = yard.processes();
     assert_eq!(processes.len(), 1);
     kill(processes[0]);
-    yard.until(&server, &created, "it was missed", |now| now["state_sync"]["vm_status"] != "running").await;
-    yard.until(&server, &created, "it runs again", |now| now["state_sync"]["vm_status"] == "running").await;
+    yard.until(&server, &created, "it was missed", |now| {
+        now["state_sync"]["vm_status"] != "running"
+    })
+    .await;
+    yard.until(&server, &created, "it runs again", |now| {
+        now["state_sync"]["vm_status"] == "running"
+    })
+    .await;
     page(&running, "<h1>lighthouse</h1>").await;
     assert_ne!(yard.processes(), processes);
 
-    yard.act(&server, Method::POST, &created, "/stop", json!({})).await;
-    yard.until(&server, &created, "it is off", |now| now["state_sync"]["vm_status"] == "stopped").await;
+    yard.act(&server, Method::POST, &created, "/stop", json!({}))
+        .await;
+    yard.until(&server, &created, "it is off", |now| {
+        now["state_sync"]["vm_status"] == "stopped"
+    })
+    .await;
     assert_eq!(yard.processes(), Vec::<u32>::new());
 
     yard.act(&server, Method::DELETE, &created, "", json!({})).await;
@@ -254,7 +333,12 @@ const POINTS: [&str; 11] = [
 
 /// An order that is interrupted at `point` is one machine in the end, or nothing if it was never acknowledged.
 async fn crash_at(yard: &Yard, point: &str) {
-    let server = yard.program.clone().with("ONET_CRASH_AT", point).with("ONET_TASKS__CHORES", "false").serve();
+    let server = yard
+        .program
+        .clone()
+        .with("ONET_CRASH_AT", point)
+        .with("ONET_TASKS__CHORES", "false")
+        .serve();
     yard.host_is_known(&server).await;
     let acknowledged = yard.order(&server, point).await;
     let mut server = server;
@@ -270,11 +354,13 @@ async fn crash_at(yard: &Yard, point: &str) {
         assert_eq!(server.terminate(), Some(0));
         return;
     };
-    yard.until(&server, &made, point, |now| now["status"] == "active").await;
+    yard.until(&server, &made, point, |now| now["status"] == "active")
+        .await;
     assert_eq!(yard.machines().len(), 1, "{point}");
     assert_eq!(yard.processes().len(), 1, "{point}");
     yard.act(&server, Method::DELETE, &made, "", json!({})).await;
-    yard.until(&server, &made, point, |now| now["ip_addresses"] == json!([])).await;
+    yard.until(&server, &made, point, |now| now["ip_addresses"] == json!([]))
+        .await;
     assert_eq!(yard.machines().len(), 0, "{point}");
     assert_eq!(yard.processes().len(), 0, "{point}");
     assert_eq!(server.terminate(), Some(0));
@@ -286,7 +372,11 @@ async fn crashes(settings: &[(&str, String)]) {
         crash_at(&yard, point).await;
     }
     let books = yard.program.run(&["ledger", "verify"]);
-    assert!(books.status.success(), "{}", String::from_utf8_lossy(&books.stderr));
+    assert!(
+        books.status.success(),
+        "{}",
+        String::from_utf8_lossy(&books.stderr)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -298,4 +388,3 @@ async fn a_crash_at_any_step_is_made_good_on_sqlite() {
 async fn a_crash_at_any_step_is_made_good_on_postgres() {
     crashes(&[("ONET_STORE__URL", postgres_database())]).await;
 }
-

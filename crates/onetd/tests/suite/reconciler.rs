@@ -201,7 +201,7 @@ on_both! {
         server.run_tasks().await;
         assert_eq!(state(&server, &site, &created).await["vm_status"], "running");
         // The same for what is deleted: the host still has it, and no look disturbs.
-        server.owner().delete(&path).await;
+        server.owner().delete(&path).await.expect(202);
         look(&server).await;
         server.run_tasks().await;
         look(&server).await;

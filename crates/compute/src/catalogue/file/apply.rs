@@ -68,10 +68,25 @@ pub fn apply(
     if plan != *agreed {
         return Err(ApplyError::Moved);
     }
+    write_all(tx, &plan)?;
+    tx.audit(origin, None, None, &event(&plan))?;
+    Ok(())
+}
+
+/// Makes `file` true in a database that nobody uses yet, such as a demo's: nobody agrees to it, and nothing is recorded.
+///
+/// # Errors
+/// The database refused.
+pub fn load(tx: &mut Tx<'_>, file: &CatalogueFile) -> Result<(), StoreError> {
+    bump_version(tx)?;
+    let plan = plan(tx.conn(), file)?;
+    write_all(tx, &plan)
+}
+
+fn write_all(tx: &mut Tx<'_>, plan: &Plan) -> Result<(), StoreError> {
     for change in &plan.changes {
         write(tx, &plan.target, change.noun, &change.slug)?;
     }
-    tx.audit(origin, None, None, &event(&plan))?;
     Ok(())
 }
 

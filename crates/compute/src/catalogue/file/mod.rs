@@ -12,7 +12,7 @@ mod read;
 mod write;
 
 pub use self::{
-    apply::{ApplyError, apply},
+    apply::{ApplyError, apply, load},
     model::{Addon, CatalogueFile, Image, Location, Price, Size, SizeAddon, Volume},
     plan::{Change, Difference, Noun, Plan, plan},
     present::present,

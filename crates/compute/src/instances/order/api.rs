@@ -1,14 +1,10 @@
 //! The bodies and answers of orders.
-#![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
+#![allow(
+    missing_docs,
+    reason = "the fields are the published API's; comments repeat its words where it has some"
+)]
 
-use kernel::{
-    http::Body,
-    json::JsonText,
-    money::Fixed,
-    openapi::Whole,
-    time::Time,
-    words,
-};
+use kernel::{http::Body, json::JsonText, money::Fixed, openapi::Whole, time::Time, words};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

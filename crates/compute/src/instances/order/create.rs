@@ -98,7 +98,8 @@ pub(crate) async fn create_instance(
         id,
         secrets,
     };
-    let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceCreate>| desk.order(tx, change.body()?, dry_run);
+    let work =
+        move |tx: &mut Tx<'_>, change: &http::Change<InstanceCreate>| desk.order(tx, change.body()?, dry_run);
     let answer = change.run(&compute.app, &caller, "create_instance", work).await?;
     match generated {
         Some(password) if !dry_run => reveal(answer, id, password).await,
@@ -128,7 +129,9 @@ impl Secrets {
             user_data: None,
         };
         // A body that will be refused, or bought with nothing, is not worth the work.
-        let Ok(body) = change.body() else { return Ok(nothing) };
+        let Ok(body) = change.body() else {
+            return Ok(nothing);
+        };
         if dry_run {
             return Ok(nothing);
         }
@@ -196,10 +199,12 @@ impl Desk {
         orders::may_order(self.scope.role, &quote)?;
         if dry_run {
             self.check_place(tx, &choice)?;
-            return Ok(Answer::plain(Ordered::Estimated(items::estimate(&choice, &quote, 1))));
+            return Ok(Answer::plain(Ordered::Estimated(items::estimate(
+                &choice, &quote, 1,
+            ))));
         }
-        let host = hosts::reserve(tx, choice.location.id, choice.share())?
-            .ok_or_else(|| sold_out(&choice))?;
+        let host =
+            hosts::reserve(tx, choice.location.id, choice.share())?.ok_or_else(|| sold_out(&choice))?;
         let row = self.write(tx, body, &choice, &vpc, host)?;
         self.write_addons(tx, &choice, &addon_ids)?;
         let placed = orders::place(tx, billing, &order)?;
@@ -298,8 +303,14 @@ impl Desk {
     ) -> ApiResult<InstanceRow> {
         let scope = &self.scope;
         let now = tx.now();
-        let image = choice.image.as_ref().ok_or_else(|| ApiError::internal("an order without image"))?;
-        let hostname = body.hostname.clone().unwrap_or_else(|| rules::hostname_of(&body.name));
+        let image = choice
+            .image
+            .as_ref()
+            .ok_or_else(|| ApiError::internal("an order without image"))?;
+        let hostname = body
+            .hostname
+            .clone()
+            .unwrap_or_else(|| rules::hostname_of(&body.name));
         let mut row = InstanceRow {
             id: self.id,
             legacy_id: counters::next(tx, "instances")?,
@@ -324,14 +335,19 @@ impl Desk {
             cancellation_requested_at: None,
             cancellation_reason: String::new(),
             bandwidth_used_gb: Amount::ZERO,
-            tags: body.tags.clone().unwrap_or_else(|| JsonText::of(&serde_json::json!({}))),
+            tags: body
+                .tags
+                .clone()
+                .unwrap_or_else(|| JsonText::of(&serde_json::json!({}))),
             is_active: false,
             is_installed: false,
             version: 1,
             created: now,
             modified: now,
         };
-        diesel::insert_into(instances::table).values(&row).execute(tx.conn())?;
+        diesel::insert_into(instances::table)
+            .values(&row)
+            .execute(tx.conn())?;
         rows::index_tags(tx, row.id, &row.tags)?;
         let machine = self.machine(tx, choice, host)?;
         machines::rows::insert(tx, &machine)?;
@@ -367,7 +383,11 @@ impl Desk {
     }
 
     fn write_addresses(&self, tx: &mut Tx<'_>, row: &mut InstanceRow, with_ipv6: bool) -> ApiResult<()> {
-        let families: &[IpType] = if with_ipv6 { &[IpType::Ipv4, IpType::Ipv6] } else { &[IpType::Ipv4] };
+        let families: &[IpType] = if with_ipv6 {
+            &[IpType::Ipv4, IpType::Ipv6]
+        } else {
+            &[IpType::Ipv4]
+        };
         for family in families {
             let taken = addresses::allocate(
                 tx,
@@ -389,7 +409,9 @@ impl Desk {
 
     fn write_addons(&self, tx: &mut Tx<'_>, choice: &Choice, ids: &[AnyId]) -> ApiResult<()> {
         for (chosen, id) in choice.addons.iter().zip(ids) {
-            let Some(offer) = choice.addon(chosen) else { continue };
+            let Some(offer) = choice.addon(chosen) else {
+                continue;
+            };
             let row = InstanceAddonRow {
                 id: id.cast(),
                 organization_id: self.scope.organization,
@@ -453,6 +475,8 @@ fn write_root_volume(tx: &mut Tx<'_>, row: &InstanceRow, size_gb: i64) -> ApiRes
         created: row.created,
         modified: row.created,
     };
-    diesel::insert_into(volumes::table).values(&volume).execute(tx.conn())?;
+    diesel::insert_into(volumes::table)
+        .values(&volume)
+        .execute(tx.conn())?;
     Ok(())
 }

@@ -46,7 +46,13 @@ pub(crate) async fn estimate_instance(
     let body = change.body()?;
     let mut faults = Faults::default();
     let ids = Ids::from(body);
-    let choice = rules::choose(&catalogue, scope.organization, scope.caller.is_staff, &ids, &mut faults);
+    let choice = rules::choose(
+        &catalogue,
+        scope.organization,
+        scope.caller.is_staff,
+        &ids,
+        &mut faults,
+    );
     faults.into_result()?;
     let choice = choice.ok_or_else(|| http::ApiError::internal("a choice without faults"))?;
     let addon_ids: Vec<AnyId> = choice.addons.iter().map(|_| AnyId::new()).collect();

@@ -15,7 +15,12 @@ use super::{
 use crate::{addons, instances::api::BillingCycle, product};
 
 /// The items of an order: the instance first, then its add-ons with these ids.
-pub(super) fn items(choice: &Choice, project: Id<Project>, instance: AnyId, addon_ids: &[AnyId]) -> Vec<NewItem> {
+pub(super) fn items(
+    choice: &Choice,
+    project: Id<Project>,
+    instance: AnyId,
+    addon_ids: &[AnyId],
+) -> Vec<NewItem> {
     let place = choice.location.name.as_str();
     let mut items = vec![NewItem {
         kind: product::KIND,
@@ -31,8 +36,14 @@ pub(super) fn items(choice: &Choice, project: Id<Project>, instance: AnyId, addo
         options: JsonText::of(&serde_json::json!({})),
     }];
     for (chosen, id) in choice.addons.iter().zip(addon_ids) {
-        let Some(offer) = choice.addon(chosen) else { continue };
-        let french = if offer.addon.name_fr.is_empty() { &offer.addon.name } else { &offer.addon.name_fr };
+        let Some(offer) = choice.addon(chosen) else {
+            continue;
+        };
+        let french = if offer.addon.name_fr.is_empty() {
+            &offer.addon.name
+        } else {
+            &offer.addon.name_fr
+        };
         items.push(NewItem {
             kind: addons::KIND,
             resource: *id,
@@ -74,13 +85,18 @@ pub(super) fn estimate(choice: &Choice, quote: &Quote, quantity: i64) -> Instanc
     }];
     let mut recurring = many(choice.price).to_cents();
     for chosen in &choice.addons {
-        let Some(offer) = choice.addon(chosen) else { continue };
-        let is_license = choice
-            .image
-            .as_ref()
-            .is_some_and(|image| image.requires_license_addon && image.os_name.to_lowercase().starts_with(&offer.addon.slug));
+        let Some(offer) = choice.addon(chosen) else {
+            continue;
+        };
+        let is_license = choice.image.as_ref().is_some_and(|image| {
+            image.requires_license_addon && image.os_name.to_lowercase().starts_with(&offer.addon.slug)
+        });
         lines.push(InstanceEstimateLine {
-            kind: if is_license { EstimateKind::License } else { EstimateKind::Addon },
+            kind: if is_license {
+                EstimateKind::License
+            } else {
+                EstimateKind::Addon
+            },
             description: offer.addon.name.clone(),
             billing_cycle: BillingCycle::from_word(chosen.cycle.as_str()).unwrap_or(BillingCycle::Monthly),
             quantity,

@@ -10,8 +10,8 @@ mod rules;
 pub(crate) use self::{
     api::SecretDocument,
     covered::{payment_required, place_covered, tax_rate},
-    items::order,
-    rules::{addon_price, check_room, cycle_of, is_license, user_data_fault},
     create::{__path_create_instance, create_instance},
     estimate::{__path_estimate_instance, estimate_instance},
+    items::order,
+    rules::{addon_price, check_room, cycle_of, is_license, user_data_fault},
 };

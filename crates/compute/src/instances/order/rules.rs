@@ -1,19 +1,10 @@
 //! What can be ordered, without I/O, clock or randomness.
 
 use billing::services::Cycle;
-use kernel::{
-    access::Organization,
-    http::Faults,
-    id::Id,
-    money::Amount,
-};
+use kernel::{access::Organization, http::Faults, id::Id, money::Amount};
 
 use super::{
-    super::{
-        api::BillingCycle,
-        rules::is_hostname,
-        tags,
-    },
+    super::{api::BillingCycle, rules::is_hostname, tags},
     api::{InstanceAddonSelection, InstanceCreate, InstanceEstimateRequest},
 };
 use crate::{
@@ -119,7 +110,11 @@ pub(super) fn choose(
     let location = catalogue.location(ids.location);
     match location {
         None => faults.add("location_id", no_such(ids.location.uuid())),
-        Some(location) => faults.check("location_id", location.is_active, "This location takes no new instances."),
+        Some(location) => faults.check(
+            "location_id",
+            location.is_active,
+            "This location takes no new instances.",
+        ),
     }
     let image = ids.image.map(|id| (id, catalogue.image_for(organization, id)));
     match image {
@@ -224,13 +219,18 @@ fn chosen_addons(
             faults.add("addons", format!("The size does not offer the add-on \"{id}\"."));
             continue;
         };
-        let Some(offer) = size.available_addons.get(index) else { continue };
+        let Some(offer) = size.available_addons.get(index) else {
+            continue;
+        };
         if offer.is_included {
             // It is there without being ordered.
             continue;
         }
         if chosen.iter().any(|other| other.index == index) {
-            faults.add("addons", format!("The add-on \"{}\" is there twice.", offer.addon.slug));
+            faults.add(
+                "addons",
+                format!("The add-on \"{}\" is there twice.", offer.addon.slug),
+            );
             continue;
         }
         let wanted = selection
@@ -238,7 +238,11 @@ fn chosen_addons(
             .or_else(|| cycle.and_then(|cycle| PriceCycle::from_word(cycle.as_str())))
             .unwrap_or(PriceCycle::Monthly);
         match addon_price(offer, wanted) {
-            Some(price) => chosen.push(ChosenAddon { index, cycle: wanted, price }),
+            Some(price) => chosen.push(ChosenAddon {
+                index,
+                cycle: wanted,
+                price,
+            }),
             None => faults.add(
                 "addons",
                 format!(
@@ -255,7 +259,9 @@ fn chosen_addons(
 /// What an add-on costs on a size for a cycle.
 pub(crate) fn addon_price(offer: &InstanceSizeAddon, cycle: PriceCycle) -> Option<Amount> {
     let mut prices = offer.pricing_options.iter().filter(|price| price.is_active);
-    prices.find(|price| price.billing_cycle == cycle).map(|price| price.price.0)
+    prices
+        .find(|price| price.billing_cycle == cycle)
+        .map(|price| price.price.0)
 }
 
 /// Whether the image can be booted on what was chosen.
@@ -331,7 +337,9 @@ pub(crate) fn user_data_fault(text: &str) -> Option<&'static str> {
     if text.is_empty() || BEGINNINGS.into_iter().any(begins) {
         None
     } else {
-        Some("This is not cloud-init user data: it begins with none of #cloud-config, #!, #include, MIME-Version: and the like.")
+        Some(
+            "This is not cloud-init user data: it begins with none of #cloud-config, #!, #include, MIME-Version: and the like.",
+        )
     }
 }
 
@@ -353,7 +361,11 @@ pub(crate) fn hostname_of(name: &str) -> String {
         .filter(|label| !label.is_empty())
         .collect();
     let made: String = labels.join(".").chars().take(255).collect();
-    if is_hostname(&made) { made } else { "instance".to_owned() }
+    if is_hostname(&made) {
+        made
+    } else {
+        "instance".to_owned()
+    }
 }
 
 /// Billing's word for a cycle.
@@ -383,7 +395,13 @@ mod tests {
 
     #[test]
     fn user_data_is_what_cloud_init_reads() {
-        for good in ["", "#cloud-config\n{}", "#!/bin/sh\n", "#Cloud-Config", "Content-Type: multipart/mixed"] {
+        for good in [
+            "",
+            "#cloud-config\n{}",
+            "#!/bin/sh\n",
+            "#Cloud-Config",
+            "Content-Type: multipart/mixed",
+        ] {
             assert_eq!(user_data_fault(good), None, "{good}");
         }
         for bad in ["hello", "\u{e9}", "# cloud-config", "{}"] {

@@ -1,5 +1,8 @@
 //! The bodies and answers of changes of size.
-#![allow(missing_docs, reason = "the fields are the published API's; comments repeat its words where it has some")]
+#![allow(
+    missing_docs,
+    reason = "the fields are the published API's; comments repeat its words where it has some"
+)]
 
 use kernel::{http::Body, money::Fixed};
 use serde::{Deserialize, Serialize};

@@ -11,6 +11,7 @@ mod product;
 mod rows;
 mod rules;
 
+pub use self::product::Resizes;
 pub(crate) use self::{
     options::{__path_list_instance_resize_options, list_instance_resize_options},
     order::{__path_resize_instance, resize_instance},
@@ -18,4 +19,3 @@ pub(crate) use self::{
     rows::waiting,
     rules::price_of,
 };
-pub use self::product::Resizes;

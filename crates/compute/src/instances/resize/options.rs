@@ -13,14 +13,11 @@ use super::{
     rules::{self, Present, Wanted, grown_and_shrunk},
 };
 use crate::{
-    Compute,
-    hosts,
+    Compute, hosts,
     instances::{InstancesRead, api::InstanceKind, order, rows},
     machines::rows as machines,
     product,
 };
-
-type Options = Vec<InstanceResizeOption>;
 
 /// [Instances] List resize options of a compute instance
 ///
@@ -34,7 +31,7 @@ type Options = Vec<InstanceResizeOption>;
         ("organization_id" = String, Path, description = "Organization that owns the resource."),
         ("project_id" = String, Path, description = "Project that contains the resource."),
     ),
-    responses((status = 200, description = "Plain array, not paginated", body = Options), kernel::http::Refusals),
+    responses((status = 200, description = "Plain array, not paginated", body = Vec<InstanceResizeOption>), kernel::http::Refusals),
     security(("BearerAuth" = [])),
     extensions(("x-permission" = json!(InstancesRead::NAME)), ("x-minimum-role" = json!(InstancesRead::ROLE.as_str())),
         ("x-scope" = json!(InstancesRead::SCOPE))),
@@ -52,21 +49,30 @@ pub(crate) async fn list_instance_resize_options(
         .read("list_instance_resize_options", move |conn| {
             let (row, ..) = rows::find(conn, scope.project, id)?.ok_or_else(ApiError::not_found)?;
             // Without a machine there is nothing to resize.
-            let Some(machine) = machines::find(conn, id)? else { return Ok(Json(Vec::new())) };
+            let Some(machine) = machines::find(conn, id)? else {
+                return Ok(Json(Vec::new()));
+            };
             let service = services::of_resource(conn, scope.organization, product::KIND, id.cast())?;
             let host = hosts::rows::find(conn, machine.host_id)?;
             let rate = order::tax_rate(conn, &billing, &scope, now)?;
             let image = catalogue.image(row.image_id);
-            let present = Present::of(&row, machine.share(), image.map(|image| &**image), service.as_ref());
+            let present = Present::of(
+                &row,
+                machine.share(),
+                image.map(|image| &**image),
+                service.as_ref(),
+            );
             let mut options = Vec::new();
             for size in catalogue.sizes().iter().filter(|size| size.id != row.size_id) {
                 let judged = rules::judge(size, &present, Wanted::default(), &mut Faults::default());
-                let (Some(target), Some(cycle)) = (judged, present.cycle) else { continue };
+                let (Some(target), Some(cycle)) = (judged, present.cycle) else {
+                    continue;
+                };
                 let old = service.as_ref().map_or(target.price, |service| service.price);
                 let change = target.change("");
-                let net = service
-                    .as_ref()
-                    .map_or(Amount::ZERO, |service| services::difference(service, &change, now));
+                let net = service.as_ref().map_or(Amount::ZERO, |service| {
+                    services::difference(service, &change, now)
+                });
                 let (grown, _) = grown_and_shrunk(machine.share(), target.share);
                 options.push(InstanceResizeOption {
                     size: size.clone(),

@@ -70,7 +70,11 @@ pub(crate) async fn resize_instance(
 ) -> ApiResult<Response> {
     let catalogue = compute.catalogues.current(&compute.app).await?;
     let caller = scope.caller.clone();
-    let desk = Desk { scope, compute: compute.clone(), catalogue };
+    let desk = Desk {
+        scope,
+        compute: compute.clone(),
+        catalogue,
+    };
     let work = move |tx: &mut Tx<'_>, change: &http::Change<InstanceResize>| desk.resize(tx, id, change);
     change.run(&compute.app, &caller, "resize_instance", work).await
 }
@@ -101,15 +105,25 @@ impl Desk {
         if size.id == action.row.size_id && target.share == machine.share() {
             return Err(Faults::one("size_id", "The instance has this size and this disk already.").into());
         }
-        if service.as_ref().is_some_and(|service| service.cancellation_requested_at.is_some()) {
-            return Err(ApiError::conflict("The instance is cancelled: withdraw that first."));
+        if service
+            .as_ref()
+            .is_some_and(|service| service.cancellation_requested_at.is_some())
+        {
+            return Err(ApiError::conflict(
+                "The instance is cancelled: withdraw that first.",
+            ));
         }
         if rows::is_under_way(tx.conn(), id)? {
-            return Err(ApiError::conflict("Another change of the instance's size is ordered or under way."));
+            return Err(ApiError::conflict(
+                "Another change of the instance's size is ordered or under way.",
+            ));
         }
         let (grown, _) = grown_and_shrunk(machine.share(), target.share);
         if !hosts::take(tx, machine.host_id, grown)? {
-            let text = format!("The instance's host has no room for {}: list_instance_resize_options tells what is possible.", size.name);
+            let text = format!(
+                "The instance's host has no room for {}: list_instance_resize_options tells what is possible.",
+                size.name
+            );
             return Err(ApiError::conflict(text));
         }
         let row = self.write(tx, &action, &machine, &size, &target, service.as_ref())?;
@@ -152,11 +166,18 @@ impl Desk {
         let mut faults = Faults::default();
         let size = self.catalogue.size(body.size_id).cloned();
         let Some(size) = size else {
-            return Err(Faults::one("size_id", format!("Invalid pk \"{}\" - object does not exist.", body.size_id)).into());
+            return Err(Faults::one(
+                "size_id",
+                format!("Invalid pk \"{}\" - object does not exist.", body.size_id),
+            )
+            .into());
         };
         let image = self.catalogue.image(action.row.image_id);
         let present = Present::of(&action.row, machine.share(), image.map(|image| &**image), service);
-        let wanted = Wanted { volume: body.size_volume_id, cycle: body.billing_cycle };
+        let wanted = Wanted {
+            volume: body.size_volume_id,
+            cycle: body.billing_cycle,
+        };
         let target = rules::judge(&size, &present, wanted, &mut faults);
         faults.into_result()?;
         let target = target.ok_or_else(|| ApiError::internal("a size without faults"))?;
@@ -173,7 +194,10 @@ impl Desk {
         service: Option<&ServiceRow>,
     ) -> ApiResult<ResizeRow> {
         let scope = &self.scope;
-        let place = self.catalogue.location(action.row.location_id).map_or("", |location| location.name.as_str());
+        let place = self
+            .catalogue
+            .location(action.row.location_id)
+            .map_or("", |location| location.name.as_str());
         let description = format!("{} ({place})", size.name);
         let now = tx.now();
         let due = service.map_or(Amount::ZERO, |service| {
@@ -215,8 +239,14 @@ impl Desk {
             kind: KIND,
             resource: row.id.cast(),
             project: row.project_id,
-            description: format!("{} – change of size, for the time left of the period", row.description),
-            description_fr: format!("{} – changement de taille, pour le reste de la période", row.description),
+            description: format!(
+                "{} – change of size, for the time left of the period",
+                row.description
+            ),
+            description_fr: format!(
+                "{} – changement de taille, pour le reste de la période",
+                row.description
+            ),
             cycle: Cycle::OneTime,
             setup: Amount::ZERO,
             price: row.paid,
@@ -229,7 +259,9 @@ impl Desk {
 
     /// What costs more later only is bought too.
     fn may_pay_more(&self, tx: &mut Tx<'_>, service: Option<&ServiceRow>, target: &Target) -> ApiResult<()> {
-        let Some(service) = service.filter(|service| target.price > service.price) else { return Ok(()) };
+        let Some(service) = service.filter(|service| target.price > service.price) else {
+            return Ok(());
+        };
         let item = NewItem {
             kind: KIND,
             resource: service.resource_id,

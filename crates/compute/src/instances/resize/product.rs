@@ -18,12 +18,7 @@ use super::{
 };
 use crate::{
     hosts::{HostId, release},
-    instances::{
-        ROOT_DISK,
-        api::InstanceStatus,
-        order::cycle_of,
-        rows as instances,
-    },
+    instances::{ROOT_DISK, api::InstanceStatus, order::cycle_of, rows as instances},
     machines::{
         kinds::{self, name},
         rows as machines, wishes,
@@ -44,7 +39,9 @@ pub struct Resizes {
 impl Resizes {
     /// On this billing, which is told when one can't be had any more.
     pub fn new(billing: &Billing) -> Self {
-        Self { billing: billing.clone() }
+        Self {
+            billing: billing.clone(),
+        }
     }
 }
 
@@ -54,11 +51,18 @@ impl Product for Resizes {
     }
 
     fn paid(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let Some(row) = rows::find(tx.conn(), service.resource_id.cast())? else { return Ok(()) };
+        let Some(row) = rows::find(tx.conn(), service.resource_id.cast())? else {
+            return Ok(());
+        };
         if row.status == ResizeState::Ordered && begin(tx, row)? {
             return Ok(());
         }
-        services::failed(tx, &self.billing, service.id, "The instance can't be resized any more.")
+        services::failed(
+            tx,
+            &self.billing,
+            service.id,
+            "The instance can't be resized any more.",
+        )
     }
 
     fn suspend(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {
@@ -83,9 +87,16 @@ impl Product for Resizes {
 
 /// Enqueues the task of a change that costs nothing now or is paid. `false`: its instance is not there any more.
 pub(super) fn begin(tx: &mut Tx<'_>, mut row: ResizeRow) -> Result<bool, StoreError> {
-    let Some(instance) = instances::lock_row(tx, row.project_id, row.instance_id)? else { return Ok(false) };
-    let is_there = matches!(instance.status, InstanceStatus::Active | InstanceStatus::Suspended);
-    let Some(before) = machines::find(tx.conn(), row.instance_id)?.filter(|_| is_there) else { return Ok(false) };
+    let Some(instance) = instances::lock_row(tx, row.project_id, row.instance_id)? else {
+        return Ok(false);
+    };
+    let is_there = matches!(
+        instance.status,
+        InstanceStatus::Active | InstanceStatus::Suspended
+    );
+    let Some(before) = machines::find(tx.conn(), row.instance_id)?.filter(|_| is_there) else {
+        return Ok(false);
+    };
     let by = row.user_id.zip(row.request_id);
     let mut task = kinds::task(name::RESIZE, &instance, by);
     task.parameters = json!({
@@ -127,14 +138,18 @@ fn drop_it(tx: &mut Tx<'_>, mut row: ResizeRow, disk_kept: bool) -> Result<(), S
 /// # Errors
 /// The database refused.
 pub(crate) fn done(tx: &mut Tx<'_>, billing: &Billing, task: &TaskRow) -> Result<(), StoreError> {
-    let Some(mut row) = rows::of_task(tx.conn(), task.id)? else { return Ok(()) };
+    let Some(mut row) = rows::of_task(tx.conn(), task.id)? else {
+        return Ok(());
+    };
     let (_, shrunk) = grown_and_shrunk(row.previous(), row.share());
     if let Some(host) = host_of(tx, &row)? {
         release(tx, host, shrunk)?;
     }
     row.status = ResizeState::Done;
     rows::save(tx, &mut row)?;
-    let Some(mut instance) = instances::lock_row(tx, row.project_id, row.instance_id)? else { return Ok(()) };
+    let Some(mut instance) = instances::lock_row(tx, row.project_id, row.instance_id)? else {
+        return Ok(());
+    };
     let mut changes = Changes::default();
     if instance.size_id != row.size_id {
         changes.note("size_id", &instance.size_id, &row.size_id);
@@ -146,18 +161,36 @@ pub(crate) fn done(tx: &mut Tx<'_>, billing: &Billing, task: &TaskRow) -> Result
         write_disk(tx, &row)?;
     }
     let text = format!("Instance {} has another size", instance.name);
-    kinds::tell(tx, &instance, "instance.resized", text, (changes, AuditStatus::Success))?;
+    kinds::tell(
+        tx,
+        &instance,
+        "instance.resized",
+        text,
+        (changes, AuditStatus::Success),
+    )?;
     settle(tx, billing, &row, instance.status)
 }
 
 /// The new price, from now on.
-fn settle(tx: &mut Tx<'_>, billing: &Billing, row: &ResizeRow, status: InstanceStatus) -> Result<(), StoreError> {
+fn settle(
+    tx: &mut Tx<'_>,
+    billing: &Billing,
+    row: &ResizeRow,
+    status: InstanceStatus,
+) -> Result<(), StoreError> {
     if let Some(order) = services::of_resource(tx.conn(), row.organization_id, KIND, row.id.cast())? {
         services::provisioned(tx, billing, order.id)?;
     }
-    let of_instance = services::of_resource(tx.conn(), row.organization_id, product::KIND, row.instance_id.cast())?;
+    let of_instance = services::of_resource(
+        tx.conn(),
+        row.organization_id,
+        product::KIND,
+        row.instance_id.cast(),
+    )?;
     let is_there = matches!(status, InstanceStatus::Active | InstanceStatus::Suspended);
-    let Some(service) = of_instance.filter(|service| is_there && !service.status.is_over()) else { return Ok(()) };
+    let Some(service) = of_instance.filter(|service| is_there && !service.status.is_over()) else {
+        return Ok(());
+    };
     let change = Change {
         description: row.description.clone(),
         description_fr: row.description.clone(),
@@ -187,8 +220,15 @@ fn settle(tx: &mut Tx<'_>, billing: &Billing, row: &ResizeRow, status: InstanceS
 ///
 /// # Errors
 /// The database refused.
-pub(crate) fn failed(tx: &mut Tx<'_>, billing: &Billing, task: &TaskRow, disk_kept: bool) -> Result<(), StoreError> {
-    let Some(row) = rows::of_task(tx.conn(), task.id)? else { return Ok(()) };
+pub(crate) fn failed(
+    tx: &mut Tx<'_>,
+    billing: &Billing,
+    task: &TaskRow,
+    disk_kept: bool,
+) -> Result<(), StoreError> {
+    let Some(row) = rows::of_task(tx.conn(), task.id)? else {
+        return Ok(());
+    };
     if disk_kept {
         write_disk(tx, &row)?;
     }
@@ -196,7 +236,10 @@ pub(crate) fn failed(tx: &mut Tx<'_>, billing: &Billing, task: &TaskRow, disk_ke
     let Some(order) = services::of_resource(tx.conn(), row.organization_id, KIND, row.id.cast())? else {
         return Ok(());
     };
-    let reason = task.error.as_deref().unwrap_or("The change of size was cancelled.");
+    let reason = task
+        .error
+        .as_deref()
+        .unwrap_or("The change of size was cancelled.");
     services::failed(tx, billing, order.id, reason)
 }
 

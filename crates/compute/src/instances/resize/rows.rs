@@ -1,8 +1,8 @@
 //! The table of changes of size.
 
 use diesel::{
-    AsChangeset, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, RunQueryDsl, Selectable,
-    SelectableHelper,
+    AsChangeset, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, RunQueryDsl,
+    Selectable, SelectableHelper,
 };
 use kernel::{
     access::{Organization, Project, User},
@@ -75,8 +75,17 @@ pub(super) struct ResizeRow {
 impl ResizeRow {
     /// What the machine will hold of its host.
     pub(super) fn share(&self) -> Share {
-        let Self { cpus, memory_mb, disk_gb, .. } = *self;
-        Share { cpus, memory_mb, disk_gb }
+        let Self {
+            cpus,
+            memory_mb,
+            disk_gb,
+            ..
+        } = *self;
+        Share {
+            cpus,
+            memory_mb,
+            disk_gb,
+        }
     }
 
     /// What it held before.

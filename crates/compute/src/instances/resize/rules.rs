@@ -30,8 +30,16 @@ impl<'a> Present<'a> {
         service: Option<&ServiceRow>,
     ) -> Self {
         let coming = PriceCycle::from_word(instance.billing_cycle.as_str());
-        let cycle = service.map_or(coming, |service| PriceCycle::from_word(service.billing_cycle.as_str()));
-        Self { size: instance.size_id, share, image, cycle, coming }
+        let cycle = service.map_or(coming, |service| {
+            PriceCycle::from_word(service.billing_cycle.as_str())
+        });
+        Self {
+            size: instance.size_id,
+            share,
+            image,
+            cycle,
+            coming,
+        }
     }
 }
 
@@ -67,12 +75,20 @@ pub(super) struct Wanted {
 }
 
 /// Judges a size. `None` with at least one fault.
-pub(super) fn judge(size: &InstanceSize, present: &Present<'_>, wanted: Wanted, faults: &mut Faults) -> Option<Target> {
+pub(super) fn judge(
+    size: &InstanceSize,
+    present: &Present<'_>,
+    wanted: Wanted,
+    faults: &mut Faults,
+) -> Option<Target> {
     // A size that is not sold any more can still get a larger disk.
     let is_offered = size.is_active || size.id == present.size;
     faults.check("size_id", is_offered, "This size is not on offer.");
     if let Some(image) = present.image {
-        let needs = format!("The instance's image needs {} MB of memory at least.", image.min_ram_mb);
+        let needs = format!(
+            "The instance's image needs {} MB of memory at least.",
+            image.min_ram_mb
+        );
         faults.check("size_id", image.min_ram_mb <= size.ram_mb, needs);
     }
     let disk_gb = disk(size, present.share.disk_gb, wanted.volume, faults);
@@ -83,10 +99,20 @@ pub(super) fn judge(size: &InstanceSize, present: &Present<'_>, wanted: Wanted, 
         disk_gb: disk_gb?,
     };
     let (price, monthly_cap, next) = priced?;
-    faults.is_empty().then_some(Target { share, price, monthly_cap, next })
+    faults.is_empty().then_some(Target {
+        share,
+        price,
+        monthly_cap,
+        next,
+    })
 }
 
-fn disk(size: &InstanceSize, present_gb: i64, wanted: Option<SizePartId>, faults: &mut Faults) -> Option<i64> {
+fn disk(
+    size: &InstanceSize,
+    present_gb: i64,
+    wanted: Option<SizePartId>,
+    faults: &mut Faults,
+) -> Option<i64> {
     let too_small = |largest: i64| {
         format!("The disk can only grow: it has {present_gb} GB, and this would have {largest} GB.")
     };
@@ -105,15 +131,26 @@ fn disk(size: &InstanceSize, present_gb: i64, wanted: Option<SizePartId>, faults
         return chosen;
     };
     let Some(volume) = size.available_volumes.iter().find(|volume| volume.id == id) else {
-        faults.add("size_volume_id", format!("Invalid pk \"{id}\" - object does not exist."));
+        faults.add(
+            "size_volume_id",
+            format!("Invalid pk \"{id}\" - object does not exist."),
+        );
         return None;
     };
     faults.check("size_volume_id", volume.is_active, "This volume is not on offer.");
-    faults.check("size_volume_id", volume.disk_gb >= present_gb, too_small(volume.disk_gb));
+    faults.check(
+        "size_volume_id",
+        volume.disk_gb >= present_gb,
+        too_small(volume.disk_gb),
+    );
     Some(volume.disk_gb)
 }
 
-type Prices = (Amount, Option<Amount>, Option<(PriceCycle, Amount, Option<Amount>)>);
+type Prices = (
+    Amount,
+    Option<Amount>,
+    Option<(PriceCycle, Amount, Option<Amount>)>,
+);
 
 fn prices(
     size: &InstanceSize,
@@ -121,18 +158,21 @@ fn prices(
     wanted: Option<PriceCycle>,
     faults: &mut Faults,
 ) -> Option<Prices> {
-    let mut price = |cycle: PriceCycle| {
-        let found = price_of(size, cycle);
-        let text = format!("This size has no active price for the billing cycle \"{}\".", cycle.as_str());
-        faults.check("billing_cycle", found.is_some(), text);
-        found
-    };
     let Some(cycle) = present.cycle else {
         faults.add(
             "billing_cycle",
             "The instance is billed by no cycle that sizes have prices for: an operator must change its size.",
         );
         return None;
+    };
+    let mut price = |cycle: PriceCycle| {
+        let found = price_of(size, cycle);
+        let text = format!(
+            "This size has no active price for the billing cycle \"{}\".",
+            cycle.as_str()
+        );
+        faults.check("billing_cycle", found.is_some(), text);
+        found
     };
     let (now, cap) = price(cycle)?;
     let coming = wanted.or(present.coming).unwrap_or(cycle);
@@ -149,7 +189,9 @@ fn prices(
 pub(crate) fn price_of(size: &InstanceSize, cycle: PriceCycle) -> Option<(Amount, Option<Amount>)> {
     let find = |cycle: PriceCycle| {
         let mut active = size.pricing_options.iter().filter(|price| price.is_active);
-        active.find(|price| price.billing_cycle == cycle).map(|price| price.price.0)
+        active
+            .find(|price| price.billing_cycle == cycle)
+            .map(|price| price.price.0)
     };
     let cap = find(PriceCycle::Monthly).filter(|_| cycle == PriceCycle::Hourly);
     find(cycle).map(|price| (price, cap))
@@ -171,7 +213,11 @@ mod tests {
 
     #[test]
     fn what_grows_is_taken_and_what_shrinks_is_given_back() {
-        let share = |cpus, memory_mb, disk_gb| Share { cpus, memory_mb, disk_gb };
+        let share = |cpus, memory_mb, disk_gb| Share {
+            cpus,
+            memory_mb,
+            disk_gb,
+        };
         let (grown, shrunk) = grown_and_shrunk(share(4, 2048, 20), share(2, 4096, 40));
         assert_eq!(grown, share(0, 2048, 20));
         assert_eq!(shrunk, share(2, 0, 0));

@@ -8,8 +8,17 @@ use super::{Life, amount, books_are_right, card, only_for_editors};
 
 /// The add-on of this slug, as the instance shows it.
 async fn addon(server: &Server, life: &Life, slug: &str) -> Value {
-    let all = server.owner().get(&format!("{}/addons", life.path)).await.expect(200).body;
-    let found = all.as_array().unwrap().iter().find(|addon| addon["addon"]["slug"] == slug);
+    let all = server
+        .owner()
+        .get(&format!("{}/addons", life.path))
+        .await
+        .expect(200)
+        .body;
+    let found = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|addon| addon["addon"]["slug"] == slug);
     found.unwrap().clone()
 }
 

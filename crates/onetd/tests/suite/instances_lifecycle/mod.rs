@@ -47,7 +47,10 @@ impl Life {
 
     /// Asks as the owner.
     async fn post(&self, server: &Server, action: &str, body: &Value) -> Answer {
-        server.owner().post(&format!("{}/{action}", self.path), body).await
+        server
+            .owner()
+            .post(&format!("{}/{action}", self.path), body)
+            .await
     }
 
     /// Asks, and runs what was asked for; the task as it has ended.
@@ -81,13 +84,32 @@ impl Life {
     async fn picture(&self, server: &Server) -> Picture {
         let machine = self.machine(server).await;
         let shown = self.get(server).await;
-        let metadata = ["hostname", "size", "image", "os_name", "is_installed", "status", "volumes", "billing_cycle"];
+        let metadata = [
+            "hostname",
+            "size",
+            "image",
+            "os_name",
+            "is_installed",
+            "status",
+            "volumes",
+            "billing_cycle",
+        ];
         let spec = self.site.host.spec(self.vm()).unwrap();
         Picture {
             shown: metadata.map(|field| shown[field].clone()).to_vec(),
-            machine: format!("{:?}", MachineRow { modified: machine.created, ..machine }),
+            machine: format!(
+                "{:?}",
+                MachineRow {
+                    modified: machine.created,
+                    ..machine
+                }
+            ),
             seed: self.site.host.seed(self.vm()).unwrap(),
-            hardware: (spec.cpus, spec.memory_mib, self.site.host.disk_bytes(self.vm()).unwrap()),
+            hardware: (
+                spec.cpus,
+                spec.memory_mib,
+                self.site.host.disk_bytes(self.vm()).unwrap(),
+            ),
             taken: self.site.taken(server).await,
             balance: self.site.balance(server).await,
         }
@@ -119,7 +141,12 @@ async fn size(server: &Server, slug: &'static str) -> String {
 
 /// The volume of so many GB that a size offers.
 async fn volume(server: &Server, size: &str, gb: i64) -> Value {
-    let shown = server.owner().get(&server.project(&format!("/compute/sizes/{size}"))).await.expect(200).body;
+    let shown = server
+        .owner()
+        .get(&server.project(&format!("/compute/sizes/{size}")))
+        .await
+        .expect(200)
+        .body;
     let volumes = shown["available_volumes"].as_array().unwrap();
     volumes.iter().find(|volume| volume["disk_gb"] == gb).unwrap()["id"].clone()
 }
@@ -140,7 +167,10 @@ async fn books_are_right(server: &Server) {
 
 /// A card that the sandbox charges as its token says.
 async fn card(server: &Server, token: &str) {
-    let path = format!("/v1/organizations/{}/billing/payment-methods", server.facts.owner.organization_id);
+    let path = format!(
+        "/v1/organizations/{}/billing/payment-methods",
+        server.facts.owner.organization_id
+    );
     let body = json!({"type": "card", "is_default": true, "provider_token": token});
     server.owner().post(&path, &body).await.expect(201);
 }

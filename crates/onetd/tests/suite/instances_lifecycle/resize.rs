@@ -9,7 +9,11 @@ use super::{Life, amount, books_are_right, card, only_for_editors, size, volume}
 
 /// What a price is worth for the rest of the instance's period, as billing rounds it.
 fn rest(server: &Server, instance: &Value, price: &str) -> Amount {
-    let at = |field: &str| kernel::time::Time::parse(instance[field].as_str().unwrap()).unwrap().micros();
+    let at = |field: &str| {
+        kernel::time::Time::parse(instance[field].as_str().unwrap())
+            .unwrap()
+            .micros()
+    };
     let (start, end) = (at("billing_start_date"), at("next_billing_date"));
     let left = (end - server.clock.now().micros()).clamp(0, end - start);
     amount(price).part(left, end - start).to_cents()

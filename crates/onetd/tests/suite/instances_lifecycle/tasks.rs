@@ -100,8 +100,8 @@ on_both! {
         for task in own {
             server.owner().post(&path(&server, task, "/cancel"), &json!({})).await.expect(409);
         }
-        // A system that looks away is switched off all the same, and stays off.
-        life.site.host.hang(life.vm(), true);
+        // A system that can't be shut down is switched off all the same, and stays off.
+        life.site.host.fail("shutdown", Fault::Last);
         life.site.run_with_retries(&server).await;
         assert_eq!(life.machine(&server).await.power.as_str(), "off");
         assert_eq!(life.get(&server).await["state_sync"]["vm_status"], "stopped");
