@@ -26,7 +26,7 @@ pub(crate) struct InstanceHostname {
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct InstancePasswordReset {
     /// Administrator password. Required for Windows images without generation; otherwise optional.
-    #[schema(min_length = 12, max_length = 128, required = false, nullable = false, write_only,
+    #[schema(value_type = String, min_length = 12, max_length = 128, required = false, nullable = false, write_only,
         extensions(("x-verbatim" = json!(true))))]
     pub(crate) password: Option<SecretDocument>,
 }
@@ -43,10 +43,10 @@ pub(crate) struct InstanceReinstall {
     #[schema(max_items = 20, required = false, write_only)]
     pub(crate) ssh_key_ids: Vec<SshKeyId>,
     /// cloud-init user data (cloud-config, script or MIME). Never returned.
-    #[schema(max_length = 65535, required = false, nullable = false, write_only, extensions(("x-verbatim" = json!(true)), ("x-allow-blank" = json!(true))))]
+    #[schema(value_type = String, max_length = 65535, required = false, nullable = false, write_only, extensions(("x-verbatim" = json!(true)), ("x-allow-blank" = json!(true))))]
     pub(crate) user_data: Option<SecretDocument>,
     /// Administrator password. Required for Windows images without generation; otherwise optional.
-    #[schema(min_length = 12, max_length = 128, required = false, nullable = false, write_only,
+    #[schema(value_type = String, min_length = 12, max_length = 128, required = false, nullable = false, write_only,
         extensions(("x-verbatim" = json!(true))))]
     pub(crate) password: Option<SecretDocument>,
 }
@@ -62,7 +62,7 @@ pub(crate) struct InstanceRescue {
     #[schema(max_items = 20, required = false, write_only)]
     pub(crate) ssh_key_ids: Vec<SshKeyId>,
     /// Administrator password. Required for Windows images without generation; otherwise optional.
-    #[schema(min_length = 12, max_length = 128, required = false, nullable = false, write_only,
+    #[schema(value_type = String, min_length = 12, max_length = 128, required = false, nullable = false, write_only,
         extensions(("x-verbatim" = json!(true))))]
     pub(crate) password: Option<SecretDocument>,
 }

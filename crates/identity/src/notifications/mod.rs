@@ -28,13 +28,13 @@ use crate::{Identity, state::Area};
 
 kernel::permissions! {
     /// See what an organization is told of, and where.
-    NotificationsRead = "notifications.read", Editor, "organizations:read";
+    NotificationsRead = "notifications.read", Editor, "notifications:read";
     /// Choose what an organization is told of, and where; send a test.
-    NotificationsUpdate = "notifications.update", Owner, "organizations:write";
+    NotificationsUpdate = "notifications.update", Owner, "notifications:write";
     /// See the webhooks of an organization, and what was sent to them.
-    WebhooksRead = "notifications.webhooks.read", Owner, "organizations:read";
+    WebhooksRead = "notifications.webhooks.read", Owner, "notifications:read";
     /// Add, change and remove webhooks.
-    WebhooksUpdate = "notifications.webhooks.update", Owner, "organizations:write";
+    WebhooksUpdate = "notifications.webhooks.update", Owner, "notifications:write";
 }
 
 pub(crate) fn routes() -> OpenApiRouter<Area> {
