@@ -88,9 +88,9 @@ async fn press(
             Power::On => seen.is_some_and(|status| status == "stopped" || status == "absent"),
             Power::Off => seen == Some("running"),
         };
-        let is_refused = action.machine()?.power != button.wants
-            && !(differs && !tasks::has_unfinished(tx.conn(), scope.project, id)?);
-        if is_refused {
+        let is_as_wanted = action.machine()?.power == button.wants;
+        let may_act = is_as_wanted || (differs && !tasks::has_unfinished(tx.conn(), scope.project, id)?);
+        if !may_act {
             let is = match button.wants {
                 Power::Off => "The instance runs already; stop, shutdown, reboot and reset are possible.",
                 Power::On => "The instance is stopped; only start is possible.",

@@ -64,9 +64,8 @@ fn read(text: &str) -> Result<Parsed, String> {
     if kind.contains("-cert-v01@") {
         return Err("This is a certificate: send the public key itself.".to_owned());
     }
-    let key = match PublicKey::from_openssh(&format!("{kind} {data} {comment}")) {
-        Ok(key) => key,
-        Err(_) => return Err(why_not(line)),
+    let Ok(key) = PublicKey::from_openssh(&format!("{kind} {data} {comment}")) else {
+        return Err(why_not(line));
     };
     check_strength(key.key_data())?;
     if comment.chars().count() > LONGEST_COMMENT {

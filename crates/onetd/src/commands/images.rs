@@ -16,7 +16,7 @@ use crate::{cli::Places, server::Onet};
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Action {
     /// Bring a disk image (qcow2 or raw) to the hosts, for the image of this slug. It is made if there is none.
-    Import(Import),
+    Import(Box<Import>),
     /// List the operator's images with their files.
     List,
 }
@@ -66,7 +66,7 @@ pub(crate) fn run(places: &Places, action: Action) -> Outcome {
     runtime()?.block_on(async {
         let onet = Onet::open(config, Clock::default())?;
         match action {
-            Action::Import(wanted) => import(&onet, wanted).await,
+            Action::Import(wanted) => import(&onet, *wanted).await,
             Action::List => list(&onet).await,
         }
     })

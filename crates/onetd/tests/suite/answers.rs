@@ -26,7 +26,7 @@ on_both! {
         assert_eq!(refused.body, json!({"detail": "Method \"POST\" not allowed."}));
         let mut allowed: Vec<_> = refused.header("allow").split(',').map(str::trim).collect();
         allowed.sort_unstable();
-        assert_eq!(allowed, ["GET", "HEAD", "PATCH", "PUT"]);
+        assert_eq!(allowed, ["DELETE", "GET", "HEAD", "PATCH", "PUT"]);
         client.get(&server.project("/compute/instances/not-an-id")).await.expect(404);
     }
 

@@ -248,7 +248,7 @@ on_both! {
         assert!(!seen.text.contains(token));
         assert_eq!(status(&site, &server, &instance, &session).await, "ready");
 
-        let mut console = connect(&server, &session).await.ok().expect("a console");
+        let mut console = connect(&server, &session).await.expect("a console");
         console.login("line").await;
         assert_eq!(status(&site, &server, &instance, &session).await, "connected");
         tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -275,13 +275,13 @@ on_both! {
         // What is asked for is the default.
         let session = server.owner().post(&path, &json!({})).await.expect(201).body;
         assert_eq!(session["console_type"], "novnc");
-        let mut console = connect(&server, &session).await.ok().expect("a console");
+        let mut console = connect(&server, &session).await.expect("a console");
         let (width, height, pixels) = looks(&mut console).await;
         assert_eq!((width, height, pixels.len()), (64, 48, 64 * 48 * 4));
         assert!(pixels.iter().all(|value| *value == 0x80));
         // Two may look at a screen.
         let other = open(&site, &server, &server.owner(), &instance, "novnc").await;
-        looks(&mut connect(&server, &other).await.ok().expect("another")).await;
+        looks(&mut connect(&server, &other).await.expect("another")).await;
         // Its client left.
         recorded(&server, "instance.console_closed", 1).await;
         assert_eq!(status(&site, &server, &instance, &other).await, "closed");
@@ -356,7 +356,7 @@ on_both! {
         let mut open_as = Vec::new();
         for client in [&editor, &other, &owner] {
             let session = open(&site, &server, client, &instance, "novnc").await;
-            open_as.push(connect(&server, &session).await.ok().expect("a console"));
+            open_as.push(connect(&server, &session).await.expect("a console"));
         }
         let waits = open(&site, &server, &editor, &instance, "novnc").await;
         let (mut consoles, gone) = (open_as.into_iter(), (4003, "You may not use this console any more.".to_owned()));
@@ -380,12 +380,12 @@ on_both! {
         let made = login.post("/v1/auth/api-keys", &json!({"name": "one", "scopes": ["compute:write"]})).await.expect(201).body;
         let by_key = server.client(made["key"].as_str().unwrap());
         let session = open(&site, &server, &by_key, &instance, "novnc").await;
-        let console = connect(&server, &session).await.ok().expect("a console");
+        let console = connect(&server, &session).await.expect("a console");
         login.delete(&format!("/v1/auth/api-keys/{}", made["id"].as_str().unwrap())).await.expect(204);
         assert_eq!(console.ended().await.0, 4003);
         let (again, _) = server.log_in(&server.facts.owner.email, &server.facts.owner.password).await;
         let session = open(&site, &server, &again, &instance, "novnc").await;
-        let console = connect(&server, &session).await.ok().expect("a console");
+        let console = connect(&server, &session).await.expect("a console");
         again.post("/v1/auth/logout", &json!({})).await;
         again.get("/v1/auth/me").await.expect(401);
         assert_eq!(console.ended().await.0, 4003);
@@ -397,7 +397,7 @@ on_both! {
         let path = site.path(&server, &instance);
         let session = open(&site, &server, &server.owner(), &instance, "serial").await;
         let waits = open(&site, &server, &server.owner(), &instance, "serial").await;
-        let mut console = connect(&server, &session).await.ok().expect("a console");
+        let mut console = connect(&server, &session).await.expect("a console");
         server.owner().post(&format!("{path}/shutdown"), &json!({})).await.expect(202);
         // Until it is off, its last words can be read.
         tokio::time::sleep(Duration::from_millis(2500)).await;
@@ -410,7 +410,7 @@ on_both! {
         server.owner().post(&format!("{path}/start"), &json!({})).await.expect(202);
         server.run_tasks().await;
         let session = open(&site, &server, &server.owner(), &instance, "serial").await;
-        let console = connect(&server, &session).await.ok().expect("a console");
+        let console = connect(&server, &session).await.expect("a console");
         server.owner().delete(&path).await.expect(202);
         assert_eq!(console.ended().await.0, 4010);
         server.owner().post(&format!("{path}/console"), &json!({})).await.expect(409);
@@ -420,7 +420,7 @@ on_both! {
         let site = Site::open(&server).await;
         let instance = site.running(&server, "time").await;
         let session = open(&site, &server, &server.owner(), &instance, "serial").await;
-        let console = connect(&server, &session).await.ok().expect("a console");
+        let console = connect(&server, &session).await.expect("a console");
         // The node says now and then that it is still there.
         server.clock.advance(Duration::from_mins(239));
         let end = Instant::now() + Duration::from_secs(30);
@@ -438,8 +438,8 @@ on_both! {
         let instance = site.running(&server, "one").await;
         let first = open(&site, &server, &server.owner(), &instance, "serial").await;
         let second = open(&site, &server, &server.owner(), &instance, "serial").await;
-        let console = connect(&server, &first).await.ok().expect("a console");
-        let mut other = connect(&server, &second).await.ok().expect("the line");
+        let console = connect(&server, &first).await.expect("a console");
+        let mut other = connect(&server, &second).await.expect("the line");
         assert_eq!(console.ended().await, (4009, "Another session uses the serial line now.".to_owned()));
         other.login("one").await;
         assert_eq!(status(&site, &server, &instance, &first).await, "closed");
@@ -455,7 +455,7 @@ on_both! {
         }
         let path = format!("{}/console", site.path(&server, &instance));
         server.owner().post(&path, &json!({})).await.expect(409);
-        let console = connect(&server, &sessions[0]).await.ok().expect("a console");
+        let console = connect(&server, &sessions[0]).await.expect("a console");
         // The node has no place, and the token stays good.
         assert_eq!(connect(&server, &sessions[1]).await.err(), Some(503));
         server.owner().delete(&path_of(&site, &server, &instance, &sessions[0])).await.expect(204);
@@ -465,7 +465,7 @@ on_both! {
         while next.is_err() && Instant::now() < end {
             next = connect(&server, &sessions[1]).await;
         }
-        looks(&mut next.ok().expect("the place")).await;
+        looks(&mut next.expect("the place")).await;
         open(&site, &server, &server.owner(), &instance, "novnc").await;
     }
 
@@ -480,7 +480,7 @@ on_both! {
         assert_eq!(again.body["session_id"], first.body["session_id"]);
         assert_eq!(again.body["token"], Value::Null);
         assert!(!again.text.contains(first.body["token"].as_str().unwrap()));
-        connect(&server, &first.body).await.ok().expect("a console");
+        connect(&server, &first.body).await.expect("a console");
     }
 
     async fn what_goes_wrong_is_told(server: Server) {
@@ -492,12 +492,12 @@ on_both! {
         assert_eq!(status(&site, &server, &instance, &session).await, "closed");
         // A message that is too large.
         let session = open(&site, &server, &server.owner(), &instance, "serial").await;
-        let mut console = connect(&server, &session).await.ok().expect("a console");
+        let mut console = connect(&server, &session).await.expect("a console");
         console.send(&vec![0; (1 << 20) + 1]).await;
         assert_eq!(console.ended().await.0, 1009);
         // Much, but in portions, goes through: the line answers each Return.
         let session = open(&site, &server, &server.owner(), &instance, "serial").await;
-        let mut console = connect(&server, &session).await.ok().expect("a console");
+        let mut console = connect(&server, &session).await.expect("a console");
         console.send(&vec![b'\r'; 20_000]).await;
         let (mut seen, prompt) = (0, "\r\nwrong login: ".len());
         while seen < 20_000 * prompt {
@@ -511,7 +511,7 @@ on_both! {
         let site = Site::open(&server).await;
         let instance = site.running(&server, "stops").await;
         let session = open(&site, &server, &server.owner(), &instance, "serial").await;
-        let console = connect(&server, &session).await.ok().expect("a console");
+        let console = connect(&server, &session).await.expect("a console");
         let stopping = Instant::now();
         let ((), end) = tokio::join!(server.stop(), console.ended());
         assert_eq!(end, (1001, "The server restarts.".to_owned()));

@@ -91,17 +91,17 @@ async fn a_real_machine_shows_its_screen_and_asks_for_a_login() {
     };
 
     let session = open("novnc").await;
-    let mut screen = connect(&server, &session).await.ok().expect("the screen");
+    let mut screen = connect(&server, &session).await.expect("the screen");
     let (width, height, pixels) = looks(&mut screen).await;
     assert!(width >= 320 && height >= 200, "{width} × {height}");
     assert_eq!(pixels.len(), usize::from(width) * usize::from(height) * 4);
 
     let session = open("serial").await;
-    let mut line = connect(&server, &session).await.ok().expect("the serial line");
+    let mut line = connect(&server, &session).await.expect("the serial line");
     asks_for_a_login(&mut line).await;
     // Whoever comes later gets the line, and the guest does not notice.
     let session = open("serial").await;
-    let mut other = connect(&server, &session).await.ok().expect("the serial line");
+    let mut other = connect(&server, &session).await.expect("the serial line");
     asks_for_a_login(&mut other).await;
 
     server.owner().delete(&path).await.expect(202);

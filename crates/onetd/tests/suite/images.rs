@@ -687,7 +687,7 @@ async fn a_disk_is_copied_whole() {
     );
     qemu.destroy(vm).await.unwrap();
     qemu.remove_image(&base.id).await.unwrap();
-    assert_eq!(qemu.images().await.unwrap(), [image.clone()]);
+    assert_eq!(qemu.images().await.unwrap(), std::slice::from_ref(&image));
     let copy = data.join(format!("images/{}.qcow2", image.id));
     let read = ["-f", "qcow2", "-c", "read -P 7 20M 64k"];
     let read = Command::new("qemu-io").args(read).arg(&copy).output().unwrap();

@@ -103,7 +103,7 @@ pub(super) fn estimate(choice: &Choice, quote: &Quote, quantity: i64) -> Instanc
             unit_price: chosen.price.fixed(),
             total: many(chosen.price).to_cents().fixed(),
         });
-        recurring = recurring + many(chosen.price).to_cents();
+        recurring += many(chosen.price).to_cents();
     }
     InstanceEstimate {
         currency: quote.currency.clone(),

@@ -131,7 +131,7 @@ pub(super) fn choose(
     if let Some(image) = &image {
         fit(image, &size, disk_gb, &addons, faults);
     }
-    faults.is_empty().then(|| Choice {
+    faults.is_empty().then_some(Choice {
         size,
         location,
         image,
