@@ -99,11 +99,15 @@ pub(super) fn head_locked(tx: &mut Tx<'_>, chain: Id<Chain>) -> Result<Head, Sto
         return Ok(head);
     }
     let head = Head::first(chain);
-    // If another node is faster, this transaction is tried again.
-    diesel::insert_into(audit_heads::table)
+    let inserted = diesel::insert_into(audit_heads::table)
         .values(&head)
-        .execute(tx.conn())?;
-    Ok(head)
+        .execute(tx.conn());
+    match inserted.map_err(StoreError::from) {
+        Ok(_) => Ok(head),
+        // Another node was faster: this transaction is tried again.
+        Err(StoreError::Duplicate(text)) => Err(StoreError::Contended(text)),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) fn insert(tx: &mut Tx<'_>, link: &Link) -> Result<(), StoreError> {
