@@ -146,7 +146,7 @@ async fn obey(
 async fn watch(app: &App, session: &SessionRow, place: &Place, activity: &Activity) -> Ending {
     let idle_limit = Duration::from_secs(app.config().compute.console_idle_minutes * 60);
     let mut failures = 0;
-    let mut seen = app.clock().now();
+    let mut seen = None;
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -170,8 +170,8 @@ async fn watch(app: &App, session: &SessionRow, place: &Place, activity: &Activi
             }
         }
         let now = app.clock().now();
-        if now.since(seen) >= SEEN_EVERY {
-            seen = now;
+        if seen.is_none_or(|seen| now.since(seen) >= SEEN_EVERY) {
+            seen = Some(now);
             let id = session.id;
             let noted = app
                 .store()
