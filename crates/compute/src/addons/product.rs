@@ -2,7 +2,7 @@
 //! which both it is paid and its instance is there.
 
 use billing::{
-    Billing, Product,
+    Billing, Product, WeakBilling,
     services::{self, ServiceRow},
 };
 use diesel::{QueryDsl, RunQueryDsl};
@@ -17,14 +17,14 @@ pub const KIND: &str = "addon";
 /// Sells add-ons.
 #[derive(Debug)]
 pub struct Addons {
-    billing: Billing,
+    billing: WeakBilling,
 }
 
 impl Addons {
     /// On this billing, which is told at once when an add-on is in force.
     pub fn new(billing: &Billing) -> Self {
         Self {
-            billing: billing.clone(),
+            billing: billing.downgrade(),
         }
     }
 }
@@ -46,7 +46,7 @@ impl Product for Addons {
             // Its instance's own task tells when it is there.
             return Ok(());
         }
-        begin(tx, &self.billing, row)
+        begin(tx, &self.billing.upgrade()?, row)
     }
 
     fn suspend(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! A change of size as billing sees it: something that is ordered and paid once; and what its task's end means.
 
 use billing::{
-    Billing, Product,
+    Billing, Product, WeakBilling,
     services::{self, Change, ServiceRow},
 };
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
@@ -33,14 +33,14 @@ pub(crate) const KIND: &str = "instance_resize";
 /// Sells changes of size.
 #[derive(Clone, Debug)]
 pub(crate) struct Resizes {
-    billing: Billing,
+    billing: WeakBilling,
 }
 
 impl Resizes {
     /// On this billing, which is told when one can't be had any more.
     pub(crate) fn new(billing: &Billing) -> Self {
         Self {
-            billing: billing.clone(),
+            billing: billing.downgrade(),
         }
     }
 }
@@ -59,7 +59,7 @@ impl Product for Resizes {
         }
         services::failed(
             tx,
-            &self.billing,
+            &self.billing.upgrade()?,
             service.id,
             "The instance can't be resized any more.",
         )
