@@ -68,30 +68,6 @@ impl std::fmt::Debug for Billing {
     }
 }
 
-/// What a product keeps of the billing that keeps it.
-#[derive(Clone)]
-pub struct WeakBilling(std::sync::Weak<Inner>);
-
-impl std::fmt::Debug for WeakBilling {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("WeakBilling")
-    }
-}
-
-impl WeakBilling {
-    /// The billing, which is there as long as it calls its products.
-    ///
-    /// # Errors
-    /// It is gone: a fault of ours.
-    pub fn upgrade(&self) -> Result<Billing, StoreError> {
-        let inner = self
-            .0
-            .upgrade()
-            .ok_or_else(|| broken("billing is gone".to_owned()))?;
-        Ok(Billing(inner))
-    }
-}
-
 impl FromRef<Billing> for App {
     fn from_ref(billing: &Billing) -> Self {
         billing.0.app.clone()
@@ -106,11 +82,6 @@ impl Billing {
             products: RwLock::default(),
             drivers,
         }))
-    }
-
-    /// A reference that keeps nothing alive: products are kept by billing, so what they keep of it must be such a one.
-    pub fn downgrade(&self) -> WeakBilling {
-        WeakBilling(Arc::downgrade(&self.0))
     }
 
     /// Makes a kind of product known; a second one of the same kind takes its place.

@@ -49,7 +49,7 @@ impl ResourceCounter for Counter {
 
     fn live(&self, conn: &mut Conn, place: Place) -> Result<ResourceCounts, StoreError> {
         let mut machines = instances::table
-            .filter(instances::status.ne(InstanceStatus::Terminated))
+            .filter(instances::status.ne_all(InstanceStatus::OVER))
             .count()
             .into_boxed();
         // Default VPCs come by themselves.

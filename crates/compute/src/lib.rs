@@ -64,9 +64,9 @@ impl FromRef<Compute> for App {
 impl Compute {
     /// The area on these shared parts.
     pub fn new(app: App, billing: Billing) -> Self {
-        billing.register(Arc::new(product::Instances::new(&billing)));
-        billing.register(Arc::new(addons::Addons::new(&billing)));
-        billing.register(Arc::new(instances::resize::Resizes::new(&billing)));
+        billing.register(Arc::new(product::Instances));
+        billing.register(Arc::new(addons::Addons));
+        billing.register(Arc::new(instances::resize::Resizes));
         let consoles = Consoles::new(app.config().compute.consoles);
         Self {
             app,

@@ -12,6 +12,8 @@ use kernel::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::tasks::api::InstanceTask;
+
 /// An order that has been written.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct InstanceOrder {
@@ -58,4 +60,15 @@ impl InstanceOrder {
             invoice_payment_url: None,
         }
     }
+}
+
+/// What was ordered, and what will be done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InstanceOrderedAction {
+    /// Null when nothing is due now.
+    #[schema(required)]
+    pub(crate) order: Option<InstanceOrder>,
+    /// Null until the order is paid.
+    #[schema(required)]
+    pub(crate) task: Option<InstanceTask>,
 }

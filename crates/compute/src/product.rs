@@ -19,7 +19,7 @@ use crate::{
     addons,
     events::{INSTANCE_SUSPENDED, INSTANCE_TERMINATED},
     instances::{
-        api::{BillingCycle, InstanceKind, InstanceStatus},
+        api::{InstanceKind, InstanceStatus},
         resize,
         rows::{self, InstanceRow},
     },
@@ -34,26 +34,15 @@ use crate::{
 pub(crate) const KIND: &str = "instance";
 
 /// Sells instances.
-#[derive(Clone, Debug)]
-pub(crate) struct Instances {
-    billing: Billing,
-}
-
-impl Instances {
-    /// On this billing, which is told when what belongs to an instance ends with it.
-    pub(crate) fn new(billing: &Billing) -> Self {
-        Self {
-            billing: billing.clone(),
-        }
-    }
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Instances;
 
 impl Product for Instances {
     fn kind(&self) -> &'static str {
         KIND
     }
 
-    fn paid(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn paid(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         let Some(mut row) = lock(tx, service)? else {
             return Ok(());
         };
@@ -65,7 +54,7 @@ impl Product for Instances {
         tx.enqueue(&order).map(drop)
     }
 
-    fn suspend(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn suspend(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         let Some(mut row) = lock(tx, service)? else {
             return Ok(());
         };
@@ -79,7 +68,7 @@ impl Product for Instances {
         stop(tx, &row, name::STOP)
     }
 
-    fn unsuspend(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn unsuspend(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         let Some(mut row) = lock(tx, service)? else {
             return Ok(());
         };
@@ -94,20 +83,20 @@ impl Product for Instances {
         tx.enqueue(&task(name::START, &row, None)).map(drop)
     }
 
-    fn terminate(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn terminate(&self, tx: &mut Tx<'_>, billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         let status = match service.status {
             ServiceStatus::Cancelled => InstanceStatus::Cancelled,
             _ => InstanceStatus::Terminated,
         };
-        self.end_dependents(tx, service)?;
+        end_dependents(tx, billing, service)?;
         end(tx, service, status, "instance.terminated")
     }
 
-    fn dropped(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn dropped(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         end(tx, service, InstanceStatus::Cancelled, "instance.order_dropped")
     }
 
-    fn changed(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn changed(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         let Some(mut row) = lock(tx, service)? else {
             return Ok(());
         };
@@ -117,10 +106,7 @@ impl Product for Instances {
         row.cancellation_requested_at = service.cancellation_requested_at;
         row.cancellation_reason.clone_from(&service.cancellation_reason);
         // The cycle that was chosen last; billing counts by it from the next billing date on.
-        let cycle = service.next_cycle.unwrap_or(service.billing_cycle);
-        if let Some(cycle) = BillingCycle::from_word(cycle.as_str()) {
-            row.billing_cycle = cycle;
-        }
+        row.billing_cycle = service.next_cycle.unwrap_or(service.billing_cycle).into();
         if copies(&row) == before {
             return Ok(());
         }
@@ -128,25 +114,22 @@ impl Product for Instances {
     }
 }
 
-impl Instances {
-    /// Ends what is billed beside an instance: its add-ons, and a change of size that waits for its payment.
-    fn end_dependents(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
-        let id: Id<InstanceKind> = service.resource_id.cast();
-        for addon in addons::rows::live(tx.conn(), id)? {
-            let organization = addon.organization_id;
-            if let Some(own) = services::of_resource(tx.conn(), organization, addons::KIND, addon.id.cast())?
-            {
-                services::cancel_now(tx, &self.billing, own.id, ("The instance has ended", false), None)?;
-            }
+/// Ends what is billed beside an instance: its add-ons, and a change of size that waits for its payment.
+fn end_dependents(tx: &mut Tx<'_>, billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
+    let id: Id<InstanceKind> = service.resource_id.cast();
+    for addon in addons::rows::live(tx.conn(), id)? {
+        let organization = addon.organization_id;
+        if let Some(own) = services::of_resource(tx.conn(), organization, addons::KIND, addon.id.cast())? {
+            services::cancel_now(tx, billing, own.id, ("The instance has ended", false), None)?;
         }
-        if let Some(order) = resize::waiting(tx.conn(), id)?
-            && let Some(own) =
-                services::of_resource(tx.conn(), service.organization_id, resize::KIND, order.cast())?
-        {
-            services::cancel_now(tx, &self.billing, own.id, ("The instance has ended", false), None)?;
-        }
-        Ok(())
     }
+    if let Some(order) = resize::waiting(tx.conn(), id)?
+        && let Some(own) =
+            services::of_resource(tx.conn(), service.organization_id, resize::KIND, order.cast())?
+    {
+        services::cancel_now(tx, billing, own.id, ("The instance has ended", false), None)?;
+    }
+    Ok(())
 }
 
 /// The service that an instance is billed by, if it is, behind the lock of its organization's account: whoever moves money
@@ -217,20 +200,11 @@ fn end(
     let Some(mut row) = lock(tx, service)? else {
         return Ok(());
     };
-    if matches!(row.status, InstanceStatus::Terminated | InstanceStatus::Cancelled) {
+    if row.status.is_over() {
         return Ok(());
     }
     change(tx, &mut row, status, action)?;
     kinds::announce(tx, &row, &INSTANCE_TERMINATED)?;
-    delete(tx, &row, None).map(drop)
-}
-
-/// Enqueues the deletion of whatever there is of an instance's machine.
-pub(crate) fn delete(
-    tx: &mut Tx<'_>,
-    row: &InstanceRow,
-    by: Option<(Id<kernel::access::User>, Id<kernel::http::Request>)>,
-) -> Result<kernel::tasks::TaskId, StoreError> {
     machines::set_power(tx, row.id, Power::Off)?;
-    tx.enqueue(&task(name::DELETE, row, by))
+    tx.enqueue(&task(name::DELETE, &row, None)).map(drop)
 }

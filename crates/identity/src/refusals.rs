@@ -16,12 +16,8 @@ impl IntoResponses for WriteRefusals {
         let of_writes = [
             ("400", "Invalid request parameters"),
             ("409", "The first request with this Idempotency-Key still runs"),
-            ("412", "If-Match does not match"),
-            ("413", "Body too large"),
-            ("415", "Unsupported media type"),
-            ("422", "This Idempotency-Key was used for another request"),
         ];
-        let mut all = kernel::http::Refusals::responses();
+        let mut all = kernel::http::WriteRefusals::responses();
         for (code, text) in of_writes {
             all.insert(code.to_owned(), Response::new(text).into());
         }

@@ -82,6 +82,9 @@ pub fn settings(folder: &Path) -> Config {
     config.log.level = "off".to_owned();
     // Tests that need a host bring their own.
     config.compute.hypervisor = HypervisorKind::None;
+    // Guests that look away do so in no test to find out how long one waits for them.
+    config.compute.shutdown_seconds = 2;
+    config.compute.switch_off_seconds = 1;
     config
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn paid(
     for mut service in services::of_order(tx.conn(), id)? {
         service.status = ServiceStatus::Provisioning;
         services::save(tx, &mut service, billing.settings().renewal_days)?;
-        billing.product(&service.kind)?.paid(tx, &service)?;
+        billing.product(&service.kind)?.paid(tx, billing, &service)?;
     }
     trip("billing.order_paid")
 }
@@ -90,7 +90,7 @@ pub(crate) fn unwind(
             ServiceStatus::Cancelled,
             false,
         )?;
-        billing.product(&service.kind)?.dropped(tx, &service)?;
+        billing.product(&service.kind)?.dropped(tx, billing, &service)?;
     }
     trip("billing.unwound")
 }

@@ -134,7 +134,7 @@ fn rewrite(
         service.next_monthly_cap = None;
     }
     rows::save(tx, &mut service, billing.settings().renewal_days)?;
-    billing.product(&service.kind)?.changed(tx, &service)?;
+    billing.product(&service.kind)?.changed(tx, billing, &service)?;
     trip("billing.changed")?;
     Ok((account, service, difference))
 }
@@ -253,7 +253,7 @@ pub fn change_cycle(
         service.next_billing_date = service.next_cycle.map(|_| tx.now());
     }
     rows::save(tx, &mut service, billing.settings().renewal_days)?;
-    billing.product(&service.kind)?.changed(tx, &service)?;
+    billing.product(&service.kind)?.changed(tx, billing, &service)?;
     Ok(service)
 }
 
@@ -298,7 +298,7 @@ pub fn cancel_at_end(
         life::end(tx, billing, &account, &mut service, ServiceStatus::Cancelled)?;
     } else {
         rows::save(tx, &mut service, billing.settings().renewal_days)?;
-        billing.product(&service.kind)?.changed(tx, &service)?;
+        billing.product(&service.kind)?.changed(tx, billing, &service)?;
     }
     trip("billing.cancelled")?;
     Ok(service)
@@ -320,7 +320,7 @@ pub fn revoke_cancellation(
     service.cancellation_requested_at = None;
     service.cancellation_reason.clear();
     rows::save(tx, &mut service, billing.settings().renewal_days)?;
-    billing.product(&service.kind)?.changed(tx, &service)?;
+    billing.product(&service.kind)?.changed(tx, billing, &service)?;
     Ok(service)
 }
 

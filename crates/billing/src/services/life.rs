@@ -54,7 +54,7 @@ pub(super) fn lock(
 
 fn keep(tx: &mut Tx<'_>, billing: &Billing, service: &mut ServiceRow) -> Result<(), StoreError> {
     rows::save(tx, service, billing.settings().renewal_days)?;
-    billing.product(&service.kind)?.changed(tx, service)
+    billing.product(&service.kind)?.changed(tx, billing, service)
 }
 
 /// What was paid is there: its time begins. Told by the product; a second time changes nothing.
@@ -257,7 +257,7 @@ pub(crate) fn suspend(
     service.suspended_at = Some(now);
     service.terminate_at = Some(days_after(now, billing.settings().grace_days));
     keep(tx, billing, service)?;
-    billing.product(&service.kind)?.suspend(tx, service)?;
+    billing.product(&service.kind)?.suspend(tx, billing, service)?;
     trip("billing.suspended")?;
     if let Some(invoice) = service.renewal_invoice_id {
         let invoice = invoices::get(tx.conn(), account.organization_id, invoice)?;
@@ -275,7 +275,7 @@ pub(crate) fn end(
     status: ServiceStatus,
 ) -> Result<(), StoreError> {
     stop(tx, billing, account, service, status, true)?;
-    billing.product(&service.kind)?.terminate(tx, service)?;
+    billing.product(&service.kind)?.terminate(tx, billing, service)?;
     trip("billing.ended")
 }
 
@@ -370,7 +370,7 @@ fn resume(
         usage::expect(tx, account)?;
     }
     keep(tx, billing, service)?;
-    billing.product(&service.kind)?.unsuspend(tx, service)?;
+    billing.product(&service.kind)?.unsuspend(tx, billing, service)?;
     trip("billing.resumed")
 }
 

@@ -142,7 +142,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, billing: &Billing, mut account: AccountRow
             service.next_billing_date = Some(next_month(now));
         }
         crate::services::save(tx, &mut service, billing.settings().renewal_days)?;
-        billing.product(&service.kind)?.changed(tx, &service)?;
+        billing.product(&service.kind)?.changed(tx, billing, &service)?;
     }
     while invoice(tx, billing, &account, month)? {}
     let rest: i64 = uninvoiced(account.organization_id)

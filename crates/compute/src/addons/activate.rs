@@ -19,13 +19,11 @@ use super::{
 };
 use crate::{
     Compute,
-    catalogue::api::{BillingType, InstanceSizeAddon, PriceCycle},
-    instances::{
-        InstancesOrder,
-        actions::Action,
-        api::InstanceKind,
-        order::{self, addon_price, cycle_of},
+    catalogue::{
+        api::{BillingType, InstanceSizeAddon, PriceCycle},
+        prices::addon_price,
     },
+    instances::{InstancesOrder, actions::Action, api::InstanceKind, order},
     orders::InstanceOrder,
 };
 
@@ -156,7 +154,7 @@ fn item(size: &str, offer: &InstanceSizeAddon, row: &InstanceAddonRow) -> NewIte
         description: format!("{size} – {}", addon.name),
         description_fr: format!("{size} – {french}"),
         cycle: match addon.billing_type {
-            BillingType::Recurring => cycle_of(row.billing_cycle.as_str()),
+            BillingType::Recurring => row.billing_cycle.into(),
             BillingType::OneTime => Cycle::OneTime,
         },
         setup: Amount::ZERO,

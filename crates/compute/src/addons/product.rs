@@ -2,7 +2,7 @@
 //! which both it is paid and its instance is there.
 
 use billing::{
-    Billing, Product, WeakBilling,
+    Billing, Product,
     services::{self, ServiceRow},
 };
 use diesel::{QueryDsl, RunQueryDsl};
@@ -15,26 +15,15 @@ use crate::{instances::api::InstanceStatus, schema::instances};
 pub const KIND: &str = "addon";
 
 /// Sells add-ons.
-#[derive(Debug)]
-pub struct Addons {
-    billing: WeakBilling,
-}
-
-impl Addons {
-    /// On this billing, which is told at once when an add-on is in force.
-    pub fn new(billing: &Billing) -> Self {
-        Self {
-            billing: billing.downgrade(),
-        }
-    }
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Addons;
 
 impl Product for Addons {
     fn kind(&self) -> &'static str {
         KIND
     }
 
-    fn paid(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn paid(&self, tx: &mut Tx<'_>, billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         let Some(row) = rows::find(tx.conn(), service.resource_id.cast())? else {
             return Ok(());
         };
@@ -46,26 +35,31 @@ impl Product for Addons {
             // Its instance's own task tells when it is there.
             return Ok(());
         }
-        begin(tx, &self.billing.upgrade()?, row)
+        begin(tx, billing, row)
     }
 
-    fn suspend(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {
+    fn suspend(&self, _tx: &mut Tx<'_>, _billing: &Billing, _service: &ServiceRow) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn unsuspend(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {
+    fn unsuspend(
+        &self,
+        _tx: &mut Tx<'_>,
+        _billing: &Billing,
+        _service: &ServiceRow,
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn terminate(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn terminate(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         end(tx, service)
     }
 
-    fn dropped(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn dropped(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         end(tx, service)
     }
 
-    fn changed(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn changed(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         let Some(mut row) = rows::find(tx.conn(), service.resource_id.cast())? else {
             return Ok(());
         };

@@ -11,7 +11,7 @@ use kernel::{
 use super::{
     AddressesManage,
     allocation::{Allocation, Claim, claim},
-    api::{InstanceIPAddressCreate, InstanceOrderedAction},
+    api::InstanceIPAddressCreate,
     price::price_of_additional_address,
     rows, rules,
     steps::{AddIp, SetReverseDns},
@@ -22,6 +22,7 @@ use crate::{
         api::{InstanceKind, IpType},
         rows::{self as instance_rows, AddressRow, InstanceRow},
     },
+    orders::InstanceOrderedAction,
     tasks,
 };
 

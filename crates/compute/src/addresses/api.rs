@@ -5,21 +5,13 @@
     reason = "the fields are the published API's; comments repeat its words where it has some"
 )]
 
-use kernel::{
-    http::{Body, NamedInPaths},
-    id::AnyId,
-    money::Fixed,
-    openapi::Whole,
-};
-use serde::{Deserialize, Serialize};
+use kernel::http::{Body, NamedInPaths};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{
-    instances::{
-        api::{Address, IPAddress, IpType},
-        rows::AddressRow,
-    },
-    tasks::api::InstanceTask,
+use crate::instances::{
+    api::{Address, IPAddress, IpType},
+    rows::AddressRow,
 };
 
 impl NamedInPaths for Address {
@@ -98,34 +90,4 @@ pub(crate) struct PatchedIPAddressReverseDNS {
 impl Body for PatchedIPAddressReverseDNS {
     type Wire = Self;
     const PARTIAL: bool = true;
-}
-
-/// What was ordered, and what is being done.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct InstanceOrderedAction {
-    #[schema(required)]
-    pub(crate) order: Option<InstanceOrder>,
-    #[schema(required)]
-    pub(crate) task: Option<InstanceTask>,
-}
-
-/// An order that an action on an instance made.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct InstanceOrder {
-    #[schema(required)]
-    order_id: Option<AnyId>,
-    #[schema(value_type = Whole)]
-    legacy_order_id: i64,
-    #[schema(required, nullable, value_type = Option<Whole>)]
-    invoice_id: Option<i64>,
-    #[schema(value_type = String, pattern = r"^-?\d{0,8}(?:\.\d{0,2})?$")]
-    total: Fixed<2>,
-    #[schema(value_type = String, pattern = r"^-?\d{0,8}(?:\.\d{0,2})?$")]
-    amount_due: Fixed<2>,
-    #[schema(value_type = String, pattern = r"^-?\d{0,8}(?:\.\d{0,2})?$")]
-    credit_applied: Fixed<2>,
-    status: String,
-    /// Where the rest is paid when amount_due is above zero.
-    #[schema(required)]
-    invoice_payment_url: Option<String>,
 }

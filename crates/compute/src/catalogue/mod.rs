@@ -6,6 +6,7 @@
 pub mod api;
 pub mod file;
 mod list;
+pub(crate) mod prices;
 pub mod rows;
 
 use std::{

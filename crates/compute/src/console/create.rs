@@ -1,10 +1,6 @@
 //! `create_instance_console_session`.
 
-use axum::{
-    body::{self, Body},
-    extract::State,
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use kernel::{
     access::{Permission, ProjectScope},
@@ -31,8 +27,6 @@ use crate::{
 
 /// Sessions of an instance that may be open at a time.
 const MOST_OPEN: i64 = 5;
-/// No answer of this operation is longer.
-const LONGEST_ANSWER: usize = 64 << 10;
 
 /// [Instances] Create console session
 ///
@@ -143,15 +137,12 @@ pub(super) fn session_noted(id: SessionId) -> Changes {
 /// The answer with the token, if it is the answer to this request: what is kept for an Idempotency-Key has none, since no
 /// secret is stored in the clear. In the page's address it stands behind the `#`, which browsers send to nobody.
 async fn reveal(answer: Response, id: SessionId, token: String) -> ApiResult<Response> {
-    let (parts, body) = answer.into_parts();
-    let bytes = body::to_bytes(body, LONGEST_ANSWER)
-        .await
-        .map_err(ApiError::internal)?;
-    let mut created: Value = serde_json::from_slice(&bytes).map_err(ApiError::internal)?;
-    if created["session_id"] == id.to_string() {
-        let page = created["url"].as_str().unwrap_or_default();
-        created["url"] = format!("{page}#token={token}").into();
-        created["token"] = token.into();
-    }
-    Ok(Response::from_parts(parts, Body::from(created.to_string())))
+    http::reveal(answer, |created| {
+        if created["session_id"] == id.to_string() {
+            let page = created["url"].as_str().unwrap_or_default();
+            created["url"] = format!("{page}#token={token}").into();
+            created["token"] = token.into();
+        }
+    })
+    .await
 }

@@ -204,15 +204,12 @@ impl<'a, P: Permission> Action<'a, P> {
     /// # Errors
     /// The database refused.
     pub(crate) fn answer(&self, tx: &mut Tx<'_>, id: TaskId) -> ApiResult<Answer<InstanceTask>> {
-        let task = tasks::find(tx.conn(), self.scope.project, id)?.ok_or_else(ApiError::not_found)?;
+        let task = tasks::one(tx.conn(), self.scope.project, id)?;
         Ok(Answer::accepted(task, self.path_of(id)))
     }
 
     /// Where a task can be read.
     pub(crate) fn path_of(&self, id: TaskId) -> String {
-        format!(
-            "/v1/organizations/{}/projects/{}/compute/tasks/{id}",
-            self.scope.organization, self.scope.project
-        )
+        tasks::path(self.scope.organization, self.scope.project, id)
     }
 }

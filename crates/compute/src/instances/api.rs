@@ -66,6 +66,16 @@ words! {
     }
 }
 
+impl InstanceStatus {
+    /// Where nothing will ever happen to an instance again.
+    pub const OVER: [Self; 2] = [Self::Terminated, Self::Cancelled];
+
+    /// Whether nothing will ever happen to the instance again.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Terminated | Self::Cancelled)
+    }
+}
+
 words! {
     /// How often the instance is billed
     pub enum BillingCycle {

@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use billing::{
     Billing,
-    services::{self, ServiceRow},
+    services::{self, Cycle, ServiceRow},
 };
 use kernel::{
     access::{Permission, ProjectScope, User},
@@ -17,14 +17,15 @@ use super::{
     InstancesOrder,
     actions::{self, Action},
     api::{BillingCycle, Instance, InstanceKind, InstanceStatus},
-    order::cycle_of,
     requests::InstanceBillingCycle,
-    resize::price_of,
     rows, views,
 };
 use crate::{
     Compute,
-    catalogue::api::{InstanceSize, PriceCycle},
+    catalogue::{
+        api::{InstanceSize, PriceCycle},
+        prices::price_of,
+    },
     product,
 };
 
@@ -88,9 +89,8 @@ pub(crate) async fn change_instance_billing_cycle(
                     "The instance is cancelled: withdraw that first.",
                 ));
             }
-            if let Some(cycle) = BillingCycle::from_word(wanted.as_str())
-                && cycle != action.row.billing_cycle
-            {
+            let cycle = BillingCycle::from(wanted);
+            if cycle != action.row.billing_cycle {
                 let mut changes = Changes::default();
                 changes.note("billing_cycle", &action.row.billing_cycle, &cycle);
                 let text = format!("Changed the billing cycle of instance {}", action.row.name);
@@ -121,7 +121,7 @@ pub(super) fn bill(
     wanted: PriceCycle,
     user: Id<User>,
 ) -> Result<(), StoreError> {
-    let cycle = cycle_of(wanted.as_str());
+    let cycle = Cycle::from(wanted);
     let (price, cap) = if cycle == service.billing_cycle {
         (service.price, service.monthly_cap)
     } else {

@@ -18,15 +18,9 @@ use super::{
     actions::{self, Action},
     api::{Instance, InstanceKind, InstanceStatus},
     requests::{CancellationType, InstanceCancellation, InstanceCancellationRequest},
-    rows::{self, InstanceRow},
-    views,
+    rows, views,
 };
 use crate::{Compute, product};
-
-/// Whether nothing is left to be cancelled.
-const fn is_over(row: &InstanceRow) -> bool {
-    matches!(row.status, InstanceStatus::Terminated | InstanceStatus::Cancelled)
-}
 
 /// [Instances] Get cancellation request of a compute instance
 ///
@@ -58,7 +52,7 @@ pub(crate) async fn get_instance_cancellation(
         .store()
         .read("get_instance_cancellation", move |conn| {
             let (row, ..) = rows::find(conn, scope.project, id)?.ok_or_else(ApiError::not_found)?;
-            let requested_at = row.cancellation_requested_at.filter(|_| !is_over(&row));
+            let requested_at = row.cancellation_requested_at.filter(|_| !row.status.is_over());
             Ok(Versioned {
                 version: row.version,
                 body: InstanceCancellation {
@@ -113,7 +107,7 @@ pub(crate) async fn request_instance_cancellation(
         let action = Action::begin(tx, &scope, id)?;
         change.check_version(action.row.version)?;
         let body = change.body()?;
-        if is_over(&action.row) {
+        if action.row.status.is_over() {
             let text = format!("The instance is {} already.", action.row.status.as_str());
             return Err(ApiError::conflict(text));
         }
@@ -187,7 +181,7 @@ pub(crate) async fn withdraw_instance_cancellation(
         let service = product::lock_service(tx, &compute.billing, scope.organization, id)?;
         let action = Action::begin(tx, &scope, id)?;
         change.check_version(action.row.version)?;
-        let is_open = action.row.cancellation_requested_at.is_some() && !is_over(&action.row);
+        let is_open = action.row.cancellation_requested_at.is_some() && !action.row.status.is_over();
         let Some(service) = service.filter(|_| is_open) else {
             return Err(ApiError::conflict(
                 "The instance has no open cancellation request.",

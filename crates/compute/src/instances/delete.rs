@@ -52,17 +52,10 @@ pub(crate) async fn delete_instance(
     let caller = scope.caller.clone();
     let billing = compute.billing.clone();
     let work = move |tx: &mut Tx<'_>, change: &http::Change<NoBody>| -> ApiResult<Answer<InstanceTask>> {
-        // Whoever moves money locks the account before the instance.
-        let service = services::of_resource(tx.conn(), scope.organization, product::KIND, id.cast())?;
-        if service.is_some() {
-            billing::lock_account(tx, &billing, scope.organization)?;
-        }
+        let service = product::lock_service(tx, &billing, scope.organization, id)?;
         let mut action = Action::begin(tx, &scope, id)?;
         change.check_version(action.row.version)?;
-        if matches!(
-            action.row.status,
-            InstanceStatus::Terminated | InstanceStatus::Cancelled
-        ) {
+        if action.row.status.is_over() {
             return Err(ApiError::conflict(format!(
                 "The instance is {} already.",
                 action.row.status.as_str()

@@ -133,7 +133,7 @@ pub(super) fn change_metadata<T>(
             }
             if let Some(service) = service
                 && row.billing_cycle != instance.billing_cycle
-                && let Some(cycle) = PriceCycle::from_word(row.billing_cycle.as_str())
+                && let Some(cycle) = PriceCycle::of(row.billing_cycle)
             {
                 billing_cycle::bill(tx, billing, &service, &size, cycle, scope.caller.user)?;
             }

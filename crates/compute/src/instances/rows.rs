@@ -349,18 +349,6 @@ pub(crate) fn set_primary_addresses(tx: &mut Tx<'_>, row: &InstanceRow) -> Resul
     Ok(())
 }
 
-/// How many instances an organization has: what is over is not counted.
-///
-/// # Errors
-/// The database refused.
-pub(crate) fn count_live(conn: &mut Conn, organization: Id<Organization>) -> Result<i64, StoreError> {
-    Ok(instances::table
-        .filter(instances::organization_id.eq(organization))
-        .filter(instances::status.ne_all([InstanceStatus::Terminated, InstanceStatus::Cancelled]))
-        .count()
-        .get_result(conn)?)
-}
-
 /// Makes the filterable copy of the tags equal to the tags.
 pub(crate) fn index_tags(tx: &mut Tx<'_>, id: Id<InstanceKind>, tags: &JsonText) -> Result<(), StoreError> {
     diesel::delete(instance_tags::table.filter(instance_tags::instance_id.eq(id))).execute(tx.conn())?;

@@ -8,12 +8,15 @@ use kernel::{
 use serde_json::Value;
 
 use super::{
-    api::{BillingCycle, InstanceStatus, Wanted},
+    api::{BillingCycle, Wanted},
     rows::InstanceRow,
     tags,
 };
 use crate::{
-    catalogue::api::{InstanceSize, PriceCycle},
+    catalogue::{
+        api::{InstanceSize, PriceCycle},
+        prices::price_of,
+    },
     vpcs::{api::VpcKind, rows::VpcRow},
 };
 
@@ -77,10 +80,7 @@ pub(super) fn replace(
     refs: &References<'_>,
 ) -> Result<Change, ApiError> {
     check_fields(instance, wanted, refs)?;
-    if matches!(
-        instance.status,
-        InstanceStatus::Terminated | InstanceStatus::Cancelled
-    ) {
+    if instance.status.is_over() {
         return Err(ApiError::refused(format!(
             "A {} instance can't be changed.",
             instance.status.as_str()
@@ -153,21 +153,9 @@ fn no_such(id: uuid::Uuid) -> String {
     format!("Invalid pk \"{id}\" - object does not exist.")
 }
 
-/// Whether a size can be billed so. `free` and `one_time` have no prices: an operator gives them.
+/// Whether a size can be billed so.
 fn has_price(size: &InstanceSize, cycle: BillingCycle) -> bool {
-    let priced = match cycle {
-        BillingCycle::Free | BillingCycle::OneTime => return false,
-        BillingCycle::Hourly => PriceCycle::Hourly,
-        BillingCycle::Monthly => PriceCycle::Monthly,
-        BillingCycle::Quarterly => PriceCycle::Quarterly,
-        BillingCycle::SemiAnnually => PriceCycle::SemiAnnually,
-        BillingCycle::Annually => PriceCycle::Annually,
-        BillingCycle::Biennially => PriceCycle::Biennially,
-        BillingCycle::Triennially => PriceCycle::Triennially,
-    };
-    size.pricing_options
-        .iter()
-        .any(|price| price.is_active && price.billing_cycle == priced)
+    PriceCycle::of(cycle).is_some_and(|cycle| price_of(size, cycle).is_some())
 }
 
 /// RFC 1123, section 2.1: labels of 1 to 63 letters, digits and hyphens, no hyphen at an end; 255 in all.

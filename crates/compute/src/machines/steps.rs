@@ -63,11 +63,6 @@ pub struct MachineStep {
     hosts: Hosts,
 }
 
-/// How long a system may take to end. Windows installs its updates then.
-const SHUTDOWN: Duration = Duration::from_secs(90);
-/// The same where the plug is pulled afterwards.
-const SWITCH_OFF: Duration = Duration::from_secs(30);
-
 /// The steps of a task, in order.
 pub fn steps(hosts: &Hosts, acts: &[Act]) -> Vec<Arc<dyn Step>> {
     let step = |act: &Act| {
@@ -161,7 +156,10 @@ impl Step for MachineStep {
             let vm = plan::vm_of(facts.instance.id);
             match self.act {
                 Act::PrepareDisk => driver.destroy(vm).await.map_err(failed),
-                Act::StartIfWanted => switch_off(driver.as_ref(), vm).await.map_err(failed),
+                Act::StartIfWanted => {
+                    let limit = work.app.config().compute.switch_off_limit();
+                    switch_off(driver.as_ref(), vm, limit).await.map_err(failed)
+                }
                 Act::SwitchOff => start_again(work, driver.as_ref(), &facts).await,
                 Act::Define | Act::SetSeed | Act::ChooseBoot | Act::Resize => {
                     self.put_back(work, &facts).await
@@ -181,8 +179,8 @@ fn is_replaced(work: &Work) -> bool {
     work.notes.contains_key(REPLACED)
 }
 
-async fn switch_off(driver: &dyn Hypervisor, vm: VmId) -> Result<(), HypervisorError> {
-    match driver.shutdown(vm, SWITCH_OFF).await? {
+async fn switch_off(driver: &dyn Hypervisor, vm: VmId, limit: Duration) -> Result<(), HypervisorError> {
+    match driver.shutdown(vm, limit).await? {
         Shutdown::Off => Ok(()),
         Shutdown::StillRunning => driver.stop(vm).await,
     }
@@ -246,7 +244,7 @@ impl MachineStep {
             Act::StartIfWanted if facts.machine.power == Power::On => driver.start(vm).await,
             Act::StartIfWanted => Ok(()),
             Act::Stop => driver.stop(vm).await,
-            Act::Shutdown => match driver.shutdown(vm, SHUTDOWN).await {
+            Act::Shutdown => match driver.shutdown(vm, settings.shutdown_limit()).await {
                 Ok(Shutdown::Off) => Ok(()),
                 Ok(Shutdown::StillRunning) => {
                     let message = "The system did not shut down in time. Use stop_instance to cut its power.";
@@ -254,8 +252,8 @@ impl MachineStep {
                 }
                 Err(error) => Err(error),
             },
-            Act::SwitchOff => switch_off(driver.as_ref(), vm).await,
-            Act::Reboot => driver.reboot(vm, request, SHUTDOWN).await,
+            Act::SwitchOff => switch_off(driver.as_ref(), vm, settings.switch_off_limit()).await,
+            Act::Reboot => driver.reboot(vm, request, settings.shutdown_limit()).await,
             Act::Reset => driver.reset(vm, request).await,
             Act::Resize => driver.resize(vm, plan::size(facts)).await,
             Act::Reinstall => driver.reinstall(vm, request, &plan::root_disk(facts)?).await,

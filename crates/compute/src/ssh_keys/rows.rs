@@ -192,7 +192,7 @@ pub(super) fn instance_counts(
     let counts: Vec<(Id<SshKeyKind>, i64)> = instance_ssh_keys::table
         .inner_join(instances::table.on(instances::id.eq(instance_ssh_keys::instance_id)))
         .filter(instance_ssh_keys::ssh_key_id.eq_any(ids))
-        .filter(instances::status.ne_all([InstanceStatus::Terminated, InstanceStatus::Cancelled]))
+        .filter(instances::status.ne_all(InstanceStatus::OVER))
         .group_by(instance_ssh_keys::ssh_key_id)
         .select((instance_ssh_keys::ssh_key_id, count_star()))
         .load(conn)?;

@@ -206,11 +206,10 @@ pub(crate) fn find(
     project: Id<Project>,
     id: Id<Task>,
 ) -> Result<Option<InstanceTask>, StoreError> {
-    let rows: Vec<TaskRow> = of_project(project)
-        .filter(tasks::id.eq(id))
-        .select(TaskRow::as_select())
-        .load(conn)?;
-    Ok(shown(conn, rows)?.pop())
+    match find_row(conn, project, id)? {
+        Some(row) => show(conn, row),
+        None => Ok(None),
+    }
 }
 
 /// The newest task of an instance, if there is one.
@@ -244,11 +243,7 @@ pub(crate) fn has_unfinished(
 
 /// One task of a project, as the answer of the operation that has enqueued it.
 pub(crate) fn one(conn: &mut Conn, project: Id<Project>, id: Id<Task>) -> ApiResult<InstanceTask> {
-    let query = of_project(project)
-        .filter(tasks::id.eq(id))
-        .select(TaskRow::as_select());
-    let rows: Vec<TaskRow> = query.load(conn)?;
-    shown(conn, rows)?.pop().ok_or_else(ApiError::not_found)
+    find(conn, project, id)?.ok_or_else(ApiError::not_found)
 }
 
 /// Rows with the names of their instances and users: two queries.

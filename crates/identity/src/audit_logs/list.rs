@@ -60,7 +60,7 @@ pub(super) async fn list_audit_logs(
     query.check()?;
     identity
         .store()
-        .read("list_audit_logs", move |conn| {
+        .read_at_one_moment("list_audit_logs", move |conn| {
             let count = wanted.count(conn)?;
             let (skip, take) = page.window(count)?;
             let records = wanted.page(conn, count, skip, take)?;

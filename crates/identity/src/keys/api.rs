@@ -2,28 +2,21 @@
 
 use std::{borrow::Cow, marker::PhantomData};
 
-use axum::{
-    body::{self, Body as HttpBody},
-    response::Response,
-};
+use axum::response::Response;
 use kernel::{
     access::Credential,
-    http::{ApiError, ApiResult, Body},
+    http::{self, ApiResult, Body},
     id::Id,
     json::present,
     time::Time,
 };
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
 };
 
 use crate::credentials::Scope;
-
-/// The answer is far shorter.
-const LONGEST_ANSWER: usize = 65_536;
 
 /// What a client wants of a key: the fields that it sent.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -137,14 +130,11 @@ impl<T: Shown> Reveal<T> {
     /// The answer with the secret, if it is the answer to this request: a repeated one is that to an earlier request,
     /// whose secret nobody has any more.
     pub(crate) async fn into(self, answer: Response) -> ApiResult<Response> {
-        let (parts, body) = answer.into_parts();
-        let bytes = body::to_bytes(body, LONGEST_ANSWER)
-            .await
-            .map_err(ApiError::internal)?;
-        let mut created: Value = serde_json::from_slice(&bytes).map_err(ApiError::internal)?;
-        if created["id"] == self.id.to_string() && created["prefix"] == self.prefix {
-            created[T::SECRET] = self.secret.into();
-        }
-        Ok(Response::from_parts(parts, HttpBody::from(created.to_string())))
+        http::reveal(answer, |created| {
+            if created["id"] == self.id.to_string() && created["prefix"] == self.prefix {
+                created[T::SECRET] = self.secret.into();
+            }
+        })
+        .await
     }
 }

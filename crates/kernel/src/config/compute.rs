@@ -1,6 +1,6 @@
 //! `[compute]`: this node's host.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use serde::Deserialize;
 
@@ -25,6 +25,8 @@ pub struct Compute {
     pub qemu_acceleration: bool,
     pub qemu_run_as: String,
     pub qemu_control_group: String,
+    pub shutdown_seconds: u64,
+    pub switch_off_seconds: u64,
     pub network: MachineNetwork,
     pub bridge: String,
     pub network_namespace: String,
@@ -83,6 +85,16 @@ pub enum MachineNetwork {
 }
 
 impl Compute {
+    /// How long a system may take to end.
+    pub const fn shutdown_limit(&self) -> Duration {
+        Duration::from_secs(self.shutdown_seconds)
+    }
+
+    /// The same where the plug is pulled afterwards.
+    pub const fn switch_off_limit(&self) -> Duration {
+        Duration::from_secs(self.switch_off_seconds)
+    }
+
     /// What is wrong with the settings, and with which.
     pub(super) fn fault(&self) -> Option<(&'static str, &'static str)> {
         let is_forward = |text: &String| {

@@ -4,8 +4,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use serde_json::Value;
 
-use super::error::ApiError;
+use super::error::{ApiError, ApiResult};
 
 /// A single resource and its version.
 ///
@@ -240,6 +241,23 @@ impl IfMatch {
             Self::Versions(versions) => versions.contains(&version),
         }
     }
+}
+
+/// Changes the JSON of an answer that [`Change::run`](super::Change::run) has given: what is shown to one request and kept
+/// for no Idempotency-Key, such as a secret, is put in here. `amend` must look whether the answer is that to this
+/// request: a repeated one is that to an earlier one.
+///
+/// # Errors
+/// 500 if the answer is no JSON, or larger than any of ours.
+pub async fn reveal(answer: Response, amend: impl FnOnce(&mut Value)) -> ApiResult<Response> {
+    const LONGEST_ANSWER: usize = 1 << 20;
+    let (parts, body) = answer.into_parts();
+    let bytes = axum::body::to_bytes(body, LONGEST_ANSWER)
+        .await
+        .map_err(ApiError::internal)?;
+    let mut shown: Value = serde_json::from_slice(&bytes).map_err(ApiError::internal)?;
+    amend(&mut shown);
+    Ok(Response::from_parts(parts, shown.to_string().into()))
 }
 
 #[cfg(test)]

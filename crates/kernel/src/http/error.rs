@@ -363,7 +363,7 @@ pub enum WriteRefusals {}
 impl utoipa::IntoResponses for WriteRefusals {
     fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
         let more = [
-            ("412", "If-Match names another version"),
+            ("412", "If-Match does not match"),
             ("413", "Body too large"),
             ("415", "Unsupported media type"),
             ("422", "This Idempotency-Key was used for another request"),

@@ -23,7 +23,7 @@ pub mod shape;
 mod upload;
 
 pub use self::{
-    answer::{Answer, File, Versioned},
+    answer::{Answer, File, Versioned, reveal},
     change::NoBody,
     change::{Body, Change},
     error::{ApiError, ApiResult, Faults, NON_FIELD, Refusals, WriteRefusals},

@@ -221,6 +221,33 @@ impl Store {
         self.wait(name, outcome).await
     }
 
+    /// As [`Store::read`], with every statement seeing the database at the same moment: for answers that are put together
+    /// from statements between which rows may move, such as audit records that are being chained.
+    ///
+    /// # Errors
+    /// As those of [`Store::read`].
+    pub async fn read_at_one_moment<T, E, F>(&self, name: &'static str, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Failure,
+        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    {
+        self.read(name, move |conn| {
+            let begin = if conn.is_sqlite() {
+                "BEGIN"
+            } else {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            };
+            conn.batch_execute(begin).map_err(StoreError::from)?;
+            // Should it panic, its thread takes a new connection.
+            let result = work(conn);
+            // Nothing was written: either end does, also after a statement that failed.
+            conn.batch_execute("ROLLBACK").map_err(StoreError::from)?;
+            result
+        })
+        .await
+    }
+
     /// Runs `work` as one transaction and answers when it is committed durably, or has left no trace.
     ///
     /// `work` may run more than once (lost against another transaction): it must have no effect but on the database.

@@ -116,10 +116,7 @@ on_both! {
         assert_eq!(faults.as_object().unwrap().len(), 3, "{faults}");
     }
 
-    async fn pages_agree_whether_chained_or_not(server: Server, |config| {
-        // Chained when this test says so: on PostgreSQL the statements of one page may see different moments.
-        config.tasks.chores = false;
-    }) {
+    async fn pages_agree_whether_chained_or_not(server: Server) {
         fill(&server, 25).await;
         let owner = server.owner();
         let walk = async || {

@@ -1,5 +1,6 @@
 //! Instances from order to deletion, on a host that is a double.
 
+use futures_util::future::join_all;
 use hypervisor::double::Fault;
 use kernel::{access::Role, money::Amount};
 use reqwest::Method;
@@ -130,7 +131,7 @@ on_both! {
         let have = site.live(&server).await;
         site.quota(&server, have + 3).await;
         let orders = (0..8).map(|number| site.create(&server, json!({"name": format!("n{number}")})));
-        let answers = futures_all(orders.collect()).await;
+        let answers = join_all(orders).await;
         let made = answers.iter().filter(|answer| answer.status == 201).count();
         assert_eq!(made, 3);
         assert_eq!(answers.iter().filter(|answer| answer.status == 409).count(), 5);
@@ -239,26 +240,4 @@ on_both! {
         assert_eq!(site.machines().await, 0);
         assert_eq!(site.taken(&server).await, (0, 0, 0));
     }
-}
-
-/// All of them at once.
-async fn futures_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
-    let mut waiting: Vec<_> = futures.into_iter().map(Box::pin).collect();
-    let mut done: Vec<Option<T>> = waiting.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        for (future, done) in waiting.iter_mut().zip(&mut done) {
-            if done.is_none()
-                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
-            {
-                *done = Some(value);
-            }
-        }
-        if done.iter().all(Option::is_some) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }

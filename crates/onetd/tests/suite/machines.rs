@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use billing::{clocks, ledger, operators};
-use compute::schema::{hosts, image_files, images, instances, locations, sizes};
+use compute::schema::{hosts, image_files, images, instances, sizes};
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use hypervisor::{
     Hypervisor, ImageId, VmId,
@@ -74,7 +74,6 @@ pub(crate) async fn enlist(
                     image_files::modified.eq(now),
                 ))
                 .execute(tx.conn())?;
-            let _ = locations::table;
             Ok::<_, ApiError>((size, location, image))
         })
         .await

@@ -5,14 +5,10 @@
 
 use std::sync::Arc;
 
-use axum::{
-    body::{self, Body as HttpBody},
-    extract::State,
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use billing::orders;
 use diesel::RunQueryDsl;
-use identity::{Module, counters, organizations};
+use identity::{Module, Place, ResourceCounter, counters, organizations};
 use kernel::{
     access::{Permission, ProjectScope},
     audit::{AuditStatus, Changes, Event, Origin},
@@ -35,7 +31,7 @@ use super::{
     rules::{self, Choice, Ids},
 };
 use crate::{
-    Compute,
+    Compute, Counter,
     addons::rows::{self as addon_rows, AddonState, InstanceAddonRow},
     addresses,
     catalogue::Catalogue,
@@ -102,7 +98,14 @@ pub(crate) async fn create_instance(
         move |tx: &mut Tx<'_>, change: &http::Change<InstanceCreate>| desk.order(tx, change.body()?, dry_run);
     let answer = change.run(&compute.app, &caller, "create_instance", work).await?;
     match generated {
-        Some(password) if !dry_run => reveal(answer, id, password).await,
+        Some(password) if !dry_run => {
+            http::reveal(answer, |created| {
+                if created["id"] == id.to_string() {
+                    created["initial_password"] = password.into();
+                }
+            })
+            .await
+        }
         _ => Ok(answer),
     }
 }
@@ -159,22 +162,6 @@ impl Secrets {
             user_data,
         })
     }
-}
-
-/// Puts the generated password into the answer, which was kept for its Idempotency-Key without: no secret is stored in
-/// the clear. A repeated answer is that to an earlier request, whose instance has another id.
-async fn reveal(answer: Response, id: Id<InstanceKind>, password: String) -> ApiResult<Response> {
-    const LONGEST_ANSWER: usize = 1 << 20;
-    let (parts, bytes) = answer.into_parts();
-    let bytes = body::to_bytes(bytes, LONGEST_ANSWER)
-        .await
-        .map_err(ApiError::internal)?;
-    let mut created: serde_json::Value = serde_json::from_slice(&bytes).map_err(ApiError::internal)?;
-    if created["id"] == id.to_string() {
-        created["initial_password"] = password.into();
-    }
-    let text = created.to_string();
-    Ok(Response::from_parts(parts, HttpBody::from(text)))
 }
 
 /// Everything that an order needs besides its body.
@@ -273,7 +260,9 @@ impl Desk {
     fn check_quota(&self, tx: &mut Tx<'_>) -> ApiResult<()> {
         let scope = &self.scope;
         let quotas = organizations::enter(tx, scope.organization, scope.project, Module::Compute)?;
-        let live = rows::count_live(tx.conn(), scope.organization)?;
+        let live = Counter
+            .live(tx.conn(), Place::Organization(scope.organization))?
+            .instances;
         if live >= quotas.instances {
             return Err(ApiError::conflict(format!(
                 "The organization's quota of {} instances is reached.",

@@ -10,9 +10,9 @@ use kernel::{
 
 use super::{
     api::{EstimateKind, InstanceEstimate, InstanceEstimateLine},
-    rules::{Choice, cycle_of},
+    rules::Choice,
 };
-use crate::{addons, instances::api::BillingCycle, product};
+use crate::{addons, product};
 
 /// The items of an order: the instance first, then its add-ons with these ids.
 pub(super) fn items(
@@ -28,7 +28,7 @@ pub(super) fn items(
         project,
         description: format!("{} ({place})", choice.size.name),
         description_fr: format!("{} ({place})", choice.size.name),
-        cycle: cycle_of(choice.cycle.as_str()),
+        cycle: choice.cycle.into(),
         setup: Amount::ZERO,
         price: choice.price,
         monthly_cap: choice.monthly_cap,
@@ -50,7 +50,7 @@ pub(super) fn items(
             project,
             description: format!("{} – {}", choice.size.name, offer.addon.name),
             description_fr: format!("{} – {french}", choice.size.name),
-            cycle: cycle_of(chosen.cycle.as_str()),
+            cycle: chosen.cycle.into(),
             setup: Amount::ZERO,
             price: chosen.price,
             monthly_cap: None,
@@ -98,7 +98,7 @@ pub(super) fn estimate(choice: &Choice, quote: &Quote, quantity: i64) -> Instanc
                 EstimateKind::Addon
             },
             description: offer.addon.name.clone(),
-            billing_cycle: BillingCycle::from_word(chosen.cycle.as_str()).unwrap_or(BillingCycle::Monthly),
+            billing_cycle: chosen.cycle.into(),
             quantity,
             unit_price: chosen.price.fixed(),
             total: many(chosen.price).to_cents().fixed(),

@@ -13,5 +13,5 @@ pub(crate) use self::{
     create::{__path_create_instance, create_instance},
     estimate::{__path_estimate_instance, estimate_instance},
     items::order,
-    rules::{addon_price, check_room, cycle_of, is_license, user_data_fault},
+    rules::{check_room, is_license, user_data_fault},
 };

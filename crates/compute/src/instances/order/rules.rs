@@ -1,6 +1,5 @@
 //! What can be ordered, without I/O, clock or randomness.
 
-use billing::services::Cycle;
 use kernel::{access::Organization, http::Faults, id::Id, money::Amount};
 
 use super::{
@@ -14,6 +13,7 @@ use crate::{
             DatacenterLocation, ImageId, InstanceImage, InstanceSize, InstanceSizeAddon, LocationId,
             PriceCycle, Shown, SizeId, SizePartId,
         },
+        prices::{addon_price, price_of},
     },
     hosts::Share,
     machines::passwords,
@@ -178,28 +178,22 @@ fn price(
     if wanted == Some(BillingCycle::Free) && is_staff {
         return Some((BillingCycle::Free, Amount::ZERO, None));
     }
-    let mut offered = size.pricing_options.iter().filter(|price| price.is_active);
     let found = match wanted {
-        Some(cycle) => offered.find(|price| price.billing_cycle.as_str() == cycle.as_str()),
+        Some(cycle) => PriceCycle::of(cycle),
         None => {
+            let mut offered = size.pricing_options.iter().filter(|price| price.is_active);
             let first = offered.clone().next();
-            offered.find(|price| price.is_default).or(first)
+            let chosen = offered.find(|price| price.is_default).or(first);
+            chosen.map(|price| price.billing_cycle)
         }
     };
-    let Some(found) = found else {
+    let Some((cycle, (price, cap))) = found.and_then(|cycle| Some((cycle, price_of(size, cycle)?))) else {
         let cycle = wanted.map_or("", BillingCycle::as_str);
         let text = format!("This size has no active price for the billing cycle \"{cycle}\".");
         faults.add("billing_cycle", text);
         return None;
     };
-    let cycle = BillingCycle::from_word(found.billing_cycle.as_str())?;
-    let monthly = size
-        .pricing_options
-        .iter()
-        .find(|price| price.is_active && price.billing_cycle == PriceCycle::Monthly)
-        .map(|price| price.price.0);
-    let cap = monthly.filter(|_| cycle == BillingCycle::Hourly);
-    Some((cycle, found.price.0, cap))
+    Some((cycle.into(), price, cap))
 }
 
 fn chosen_addons(
@@ -235,7 +229,7 @@ fn chosen_addons(
         }
         let wanted = selection
             .billing_cycle
-            .or_else(|| cycle.and_then(|cycle| PriceCycle::from_word(cycle.as_str())))
+            .or_else(|| cycle.and_then(PriceCycle::of))
             .unwrap_or(PriceCycle::Monthly);
         match addon_price(offer, wanted) {
             Some(price) => chosen.push(ChosenAddon {
@@ -254,14 +248,6 @@ fn chosen_addons(
         }
     }
     chosen
-}
-
-/// What an add-on costs on a size for a cycle.
-pub(crate) fn addon_price(offer: &InstanceSizeAddon, cycle: PriceCycle) -> Option<Amount> {
-    let mut prices = offer.pricing_options.iter().filter(|price| price.is_active);
-    prices
-        .find(|price| price.billing_cycle == cycle)
-        .map(|price| price.price.0)
 }
 
 /// Whether the image can be booted on what was chosen.
@@ -366,11 +352,6 @@ pub(crate) fn hostname_of(name: &str) -> String {
     } else {
         "instance".to_owned()
     }
-}
-
-/// Billing's word for a cycle.
-pub(crate) fn cycle_of(word: &str) -> Cycle {
-    Cycle::from_word(word).unwrap_or(Cycle::Monthly)
 }
 
 #[cfg(test)]

@@ -8,11 +8,7 @@ use kernel::{http::Body, money::Fixed};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{
-    catalogue::api::{InstanceSize, PriceCycle, Shown, SizeId, SizePartId},
-    orders::InstanceOrder,
-    tasks::api::InstanceTask,
-};
+use crate::catalogue::api::{InstanceSize, PriceCycle, Shown, SizeId, SizePartId};
 
 /// What `resize_instance` takes.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -28,17 +24,6 @@ pub(crate) struct InstanceResize {
 
 impl Body for InstanceResize {
     type Wire = Self;
-}
-
-/// What was ordered, and what will be done.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct InstanceOrderedAction {
-    /// Null when nothing is due now.
-    #[schema(required)]
-    pub(crate) order: Option<InstanceOrder>,
-    /// Null until the order is paid.
-    #[schema(required)]
-    pub(crate) task: Option<InstanceTask>,
 }
 
 /// A size that an instance can move to.

@@ -11,11 +11,9 @@ mod product;
 mod rows;
 mod rules;
 
-pub(crate) use self::product::Resizes;
 pub(crate) use self::{
     options::{__path_list_instance_resize_options, list_instance_resize_options},
     order::{__path_resize_instance, resize_instance},
-    product::{KIND, done, failed},
+    product::{KIND, Resizes, done, failed},
     rows::waiting,
-    rules::price_of,
 };

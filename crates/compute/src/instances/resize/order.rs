@@ -18,7 +18,7 @@ use kernel::{
 };
 
 use super::{
-    api::{InstanceOrderedAction, InstanceResize},
+    api::InstanceResize,
     product::{self as resizes, KIND},
     rows::{self, ResizeRow, ResizeState},
     rules::{self, Present, Target, Wanted, grown_and_shrunk},
@@ -34,7 +34,7 @@ use crate::{
         order,
     },
     machines::MachineRow,
-    orders::InstanceOrder,
+    orders::{InstanceOrder, InstanceOrderedAction},
     product, tasks,
 };
 

@@ -1,7 +1,7 @@
 //! A change of size as billing sees it: something that is ordered and paid once; and what its task's end means.
 
 use billing::{
-    Billing, Product, WeakBilling,
+    Billing, Product,
     services::{self, Change, ServiceRow},
 };
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     hosts::{HostId, release},
-    instances::{ROOT_DISK, api::InstanceStatus, order::cycle_of, rows as instances},
+    instances::{ROOT_DISK, api::InstanceStatus, rows as instances},
     machines::{
         kinds::{self, name},
         rows as machines, wishes,
@@ -31,53 +31,47 @@ use crate::{
 pub(crate) const KIND: &str = "instance_resize";
 
 /// Sells changes of size.
-#[derive(Clone, Debug)]
-pub(crate) struct Resizes {
-    billing: WeakBilling,
-}
-
-impl Resizes {
-    /// On this billing, which is told when one can't be had any more.
-    pub(crate) fn new(billing: &Billing) -> Self {
-        Self {
-            billing: billing.downgrade(),
-        }
-    }
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Resizes;
 
 impl Product for Resizes {
     fn kind(&self) -> &'static str {
         KIND
     }
 
-    fn paid(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn paid(&self, tx: &mut Tx<'_>, billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         let Some(row) = rows::find(tx.conn(), service.resource_id.cast())? else {
             return Ok(());
         };
         if row.status == ResizeState::Ordered && begin(tx, row)? {
             return Ok(());
         }
-        services::failed(
-            tx,
-            &self.billing.upgrade()?,
-            service.id,
-            "The instance can't be resized any more.",
-        )
+        services::failed(tx, billing, service.id, "The instance can't be resized any more.")
     }
 
-    fn suspend(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {
+    fn suspend(&self, _tx: &mut Tx<'_>, _billing: &Billing, _service: &ServiceRow) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn unsuspend(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {
+    fn unsuspend(
+        &self,
+        _tx: &mut Tx<'_>,
+        _billing: &Billing,
+        _service: &ServiceRow,
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn terminate(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {
+    fn terminate(
+        &self,
+        _tx: &mut Tx<'_>,
+        _billing: &Billing,
+        _service: &ServiceRow,
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn dropped(&self, tx: &mut Tx<'_>, service: &ServiceRow) -> Result<(), StoreError> {
+    fn dropped(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         match rows::find(tx.conn(), service.resource_id.cast())? {
             Some(row) if row.status == ResizeState::Ordered => drop_it(tx, row, false),
             _ => Ok(()),
@@ -205,7 +199,7 @@ fn settle(
         services::change(tx, billing, service.id, &change, row.user_id)?;
     }
     if let (Some(cycle), Some(price)) = (row.next_cycle, row.next_price) {
-        let coming = (cycle_of(cycle.as_str()), price, row.next_monthly_cap);
+        let coming = (cycle.into(), price, row.next_monthly_cap);
         services::change_cycle(tx, billing, service.id, coming, row.user_id)?;
     } else if service.next_cycle.is_some() {
         // The cycle that was chosen before is taken back: the present one, at the new price.

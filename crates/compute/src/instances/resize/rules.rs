@@ -4,7 +4,10 @@ use billing::services::{Change, ServiceRow};
 use kernel::{http::Faults, money::Amount};
 
 use crate::{
-    catalogue::api::{InstanceImage, InstanceSize, InstanceSizeVolume, PriceCycle, SizeId, SizePartId},
+    catalogue::{
+        api::{InstanceImage, InstanceSize, InstanceSizeVolume, PriceCycle, SizeId, SizePartId},
+        prices::price_of,
+    },
     hosts::Share,
     instances::rows::InstanceRow,
 };
@@ -29,10 +32,8 @@ impl<'a> Present<'a> {
         image: Option<&'a InstanceImage>,
         service: Option<&ServiceRow>,
     ) -> Self {
-        let coming = PriceCycle::from_word(instance.billing_cycle.as_str());
-        let cycle = service.map_or(coming, |service| {
-            PriceCycle::from_word(service.billing_cycle.as_str())
-        });
+        let coming = PriceCycle::of(instance.billing_cycle);
+        let cycle = service.map_or(coming, |service| PriceCycle::of(service.billing_cycle.into()));
         Self {
             size: instance.size_id,
             share,
@@ -183,18 +184,6 @@ fn prices(
         Some((coming, price, cap))
     };
     Some((now, cap, next))
-}
-
-/// What a size costs for a cycle, and what hourly use costs at most in a month.
-pub(crate) fn price_of(size: &InstanceSize, cycle: PriceCycle) -> Option<(Amount, Option<Amount>)> {
-    let find = |cycle: PriceCycle| {
-        let mut active = size.pricing_options.iter().filter(|price| price.is_active);
-        active
-            .find(|price| price.billing_cycle == cycle)
-            .map(|price| price.price.0)
-    };
-    let cap = find(PriceCycle::Monthly).filter(|_| cycle == PriceCycle::Hourly);
-    find(cycle).map(|price| (price, cap))
 }
 
 /// What is taken of the host besides, and what can be given back once the machine is smaller.

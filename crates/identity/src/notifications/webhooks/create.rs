@@ -1,20 +1,15 @@
 //! `create_notification_webhook`.
 
-use axum::{
-    body::{self, Body},
-    extract::State,
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use kernel::{
     access::{OrganizationScope, Permission},
     audit::{AuditStatus, Changes, Event, Origin},
-    http::{Answer, ApiError, ApiResult, Change},
+    http::{self, Answer, ApiError, ApiResult, Change},
     id::Id,
     json::JsonText,
     store::Tx,
     time::Time,
 };
-use serde_json::Value;
 
 use super::{
     api::{NewWebhook, NotificationWebhook},
@@ -128,15 +123,12 @@ pub(super) async fn reveal(
     modified: Option<Time>,
     secret: String,
 ) -> ApiResult<Response> {
-    /// More than any webhook is.
-    const LONGEST: usize = 1 << 20;
-    let (parts, body) = answer.into_parts();
-    let bytes = body::to_bytes(body, LONGEST).await.map_err(ApiError::internal)?;
-    let mut shown: Value = serde_json::from_slice(&bytes).map_err(ApiError::internal)?;
-    let is_this = shown["id"] == id.to_string()
-        && modified.is_none_or(|modified| shown["modified"] == modified.to_string());
-    if is_this {
-        shown["secret"] = secret.into();
-    }
-    Ok(Response::from_parts(parts, Body::from(shown.to_string())))
+    http::reveal(answer, |shown| {
+        let is_this = shown["id"] == id.to_string()
+            && modified.is_none_or(|modified| shown["modified"] == modified.to_string());
+        if is_this {
+            shown["secret"] = secret.into();
+        }
+    })
+    .await
 }

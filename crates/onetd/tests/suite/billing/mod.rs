@@ -39,23 +39,33 @@ impl Product for Nothing {
         self.0
     }
 
-    fn paid(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {
+    fn paid(&self, _tx: &mut Tx<'_>, _billing: &Billing, _service: &ServiceRow) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn suspend(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {
+    fn suspend(&self, _tx: &mut Tx<'_>, _billing: &Billing, _service: &ServiceRow) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn unsuspend(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {
+    fn unsuspend(
+        &self,
+        _tx: &mut Tx<'_>,
+        _billing: &Billing,
+        _service: &ServiceRow,
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn terminate(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {
+    fn terminate(
+        &self,
+        _tx: &mut Tx<'_>,
+        _billing: &Billing,
+        _service: &ServiceRow,
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn dropped(&self, _tx: &mut Tx<'_>, _service: &ServiceRow) -> Result<(), StoreError> {
+    fn dropped(&self, _tx: &mut Tx<'_>, _billing: &Billing, _service: &ServiceRow) -> Result<(), StoreError> {
         Ok(())
     }
 }
