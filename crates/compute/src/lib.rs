@@ -67,6 +67,7 @@ impl Compute {
         billing.register(Arc::new(product::Instances));
         billing.register(Arc::new(addons::Addons));
         billing.register(Arc::new(instances::resize::Resizes));
+        billing.register(Arc::new(addresses::Addresses));
         let consoles = Consoles::new(app.config().compute.consoles);
         Self {
             app,
@@ -151,7 +152,7 @@ impl Compute {
         let others: [Arc<dyn kernel::tasks::Kind>; 6] = [
             Arc::new(instances::steps::AttachVpc::new(&network)),
             Arc::new(instances::steps::AttachVpc::detaching(&network)),
-            Arc::new(addresses::steps::AddIp::new(&network)),
+            Arc::new(addresses::steps::AddIp::new(&network, &self.billing)),
             Arc::new(addresses::steps::ReleaseIp::new(&network)),
             Arc::new(ssh_keys::steps::AddSshKeys::new(&guests)),
             Arc::new(ssh_keys::steps::RemoveSshKey::new(&guests)),

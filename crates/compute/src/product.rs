@@ -11,12 +11,12 @@ use billing::{
 use kernel::{
     access::Organization,
     audit::{AuditStatus, Changes},
-    id::Id,
+    id::{AnyId, Id},
     store::{StoreError, Tx},
 };
 
 use crate::{
-    addons,
+    addons, addresses,
     events::{INSTANCE_SUSPENDED, INSTANCE_TERMINATED},
     instances::{
         api::{InstanceKind, InstanceStatus},
@@ -88,8 +88,8 @@ impl Product for Instances {
             ServiceStatus::Cancelled => InstanceStatus::Cancelled,
             _ => InstanceStatus::Terminated,
         };
-        end_dependents(tx, billing, service)?;
-        end(tx, service, status, "instance.terminated")
+        end(tx, service, status, "instance.terminated")?;
+        end_dependents(tx, billing, service.organization_id, service.resource_id.cast())
     }
 
     fn dropped(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
@@ -114,20 +114,28 @@ impl Product for Instances {
     }
 }
 
-/// Ends what is billed beside an instance: its add-ons, and a change of size that waits for its payment.
-fn end_dependents(tx: &mut Tx<'_>, billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
-    let id: Id<InstanceKind> = service.resource_id.cast();
-    for addon in addons::rows::live(tx.conn(), id)? {
-        let organization = addon.organization_id;
-        if let Some(own) = services::of_resource(tx.conn(), organization, addons::KIND, addon.id.cast())? {
+/// Ends what is billed beside an instance that is over: its add-ons and additional addresses, and a change of size that
+/// waits for its payment. Behind the lock of the account.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn end_dependents(
+    tx: &mut Tx<'_>,
+    billing: &Billing,
+    organization: Id<Organization>,
+    id: Id<InstanceKind>,
+) -> Result<(), StoreError> {
+    let mut dependents: Vec<(&str, AnyId)> = Vec::new();
+    let live = addons::rows::live(tx.conn(), id)?;
+    dependents.extend(live.iter().map(|addon| (addons::KIND, addon.id.cast())));
+    let priced = addresses::priced_of_instance(tx.conn(), id)?;
+    dependents.extend(priced.iter().map(|address| (addresses::KIND, address.cast())));
+    let waiting = resize::waiting(tx.conn(), id)?;
+    dependents.extend(waiting.map(|order| (resize::KIND, order.cast())));
+    for (kind, resource) in dependents {
+        if let Some(own) = services::of_resource(tx.conn(), organization, kind, resource)? {
             services::cancel_now(tx, billing, own.id, ("The instance has ended", false), None)?;
         }
-    }
-    if let Some(order) = resize::waiting(tx.conn(), id)?
-        && let Some(own) =
-            services::of_resource(tx.conn(), service.organization_id, resize::KIND, order.cast())?
-    {
-        services::cancel_now(tx, billing, own.id, ("The instance has ended", false), None)?;
     }
     Ok(())
 }
@@ -143,11 +151,24 @@ pub(crate) fn lock_service(
     organization: Id<Organization>,
     instance: Id<InstanceKind>,
 ) -> Result<Option<ServiceRow>, StoreError> {
-    if services::of_resource(tx.conn(), organization, KIND, instance.cast())?.is_none() {
+    lock_service_of(tx, billing, organization, (KIND, instance.cast()))
+}
+
+/// The same for any resource, of this kind of product.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn lock_service_of(
+    tx: &mut Tx<'_>,
+    billing: &Billing,
+    organization: Id<Organization>,
+    (kind, resource): (&str, AnyId),
+) -> Result<Option<ServiceRow>, StoreError> {
+    if services::of_resource(tx.conn(), organization, kind, resource)?.is_none() {
         return Ok(None);
     }
     billing::lock_account(tx, billing, organization)?;
-    services::of_resource(tx.conn(), organization, KIND, instance.cast())
+    services::of_resource(tx.conn(), organization, kind, resource)
 }
 
 fn copies(row: &InstanceRow) -> impl PartialEq + use<> {
@@ -160,9 +181,9 @@ fn copies(row: &InstanceRow) -> impl PartialEq + use<> {
     )
 }
 
+/// Wherever it is by now: the service names the project that it was ordered in.
 fn lock(tx: &mut Tx<'_>, service: &ServiceRow) -> Result<Option<InstanceRow>, StoreError> {
-    let id: Id<InstanceKind> = service.resource_id.cast();
-    rows::lock_row(tx, service.project_id, id)
+    rows::lock_anywhere(tx, service.resource_id.cast())
 }
 
 /// Another status, with its record.

@@ -406,6 +406,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use kernel::store::sql::Uuid;
+
+    priced_addresses (address_id) {
+        address_id -> Uuid,
+        instance_id -> Uuid,
+        reverse_dns -> Text,
+        user_id -> Uuid,
+        request_id -> Uuid,
+        task_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
     use diesel::sql_types::{BigInt, Text};
     use kernel::store::sql::Uuid;
 
@@ -606,5 +620,7 @@ diesel::allow_tables_to_appear_in_same_query!(
 diesel::allow_tables_to_appear_in_same_query!(images, image_files);
 diesel::allow_tables_to_appear_in_same_query!(instances, image_files);
 diesel::allow_tables_to_appear_in_same_query!(address_pools, released_addresses, locations);
+diesel::joinable!(priced_addresses -> ip_addresses (address_id));
+diesel::allow_tables_to_appear_in_same_query!(priced_addresses, ip_addresses);
 diesel::allow_tables_to_appear_in_same_query!(instance_ssh_keys, ssh_keys);
 diesel::allow_tables_to_appear_in_same_query!(instance_ssh_keys, instances);

@@ -29,6 +29,27 @@ words! {
     }
 }
 
+impl ServiceType {
+    /// The word for a kind of product; none for what is sold once. Additional addresses have none of their own.
+    fn of(kind: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|word| word.kinds().contains(&kind))
+    }
+
+    /// The kinds of product that the word stands for.
+    pub(super) const fn kinds(self) -> &'static [&'static str] {
+        match self {
+            Self::Instance => &["instance"],
+            Self::Volume => &["volume"],
+            Self::Addon => &["addon", "ip_address"],
+            Self::Domain => &["domain"],
+            Self::Hosting => &["hosting"],
+        }
+    }
+}
+
 /// A billed service.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BillingService {
@@ -69,7 +90,7 @@ impl BillingService {
     pub(super) fn of(row: &ServiceRow, project_name: String, currency: &str, french: bool) -> Option<Self> {
         Some(Self {
             id: row.resource_id,
-            service_type: ServiceType::from_word(&row.kind)?,
+            service_type: ServiceType::of(&row.kind)?,
             name: if french {
                 row.name_fr.clone()
             } else {

@@ -57,11 +57,17 @@ pub(crate) async fn list_billing_services(
     let filtered = move || {
         let mut found = services::table
             .filter(services::organization_id.eq(organization))
-            .filter(services::kind.eq_any(ServiceType::ALL.iter().map(|kind| kind.as_str())))
+            .filter(
+                services::kind.eq_any(
+                    ServiceType::ALL
+                        .iter()
+                        .flat_map(|kind| kind.kinds().iter().copied()),
+                ),
+            )
             .filter(services::status.ne_all([ServiceStatus::Terminated, ServiceStatus::Cancelled]))
             .into_boxed();
         if let Some(kind) = kind {
-            found = found.filter(services::kind.eq(kind.as_str()));
+            found = found.filter(services::kind.eq_any(kind.kinds().iter().copied()));
         }
         if let Some(project) = project {
             found = found.filter(services::project_id.eq(project));

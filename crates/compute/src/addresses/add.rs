@@ -5,7 +5,8 @@ use kernel::{
     access::{Permission, ProjectScope},
     audit::{AuditStatus, Changes, Event, Origin},
     http::{Answer, ApiError, ApiResult, Change, Faults, PathId},
-    store::Tx,
+    store::{StoreError, Tx},
+    tasks::{NewTask, TaskId},
 };
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     allocation::{Allocation, Claim, claim},
     api::InstanceIPAddressCreate,
     price::price_of_additional_address,
-    rows, rules,
+    priced, product, rows, rules,
     steps::{AddIp, SetReverseDns},
 };
 use crate::{
@@ -22,14 +23,15 @@ use crate::{
         api::{InstanceKind, IpType},
         rows::{self as instance_rows, AddressRow, InstanceRow},
     },
-    orders::InstanceOrderedAction,
+    orders::{InstanceOrder, InstanceOrderedAction},
     tasks,
 };
 
 /// [Instances] Order an additional IP address
 ///
-/// Order one more public address for the instance, from the pools of its location. The address is the instance's at
-/// once; the task gives it to the guest. Where an address costs nothing there is no order: `order` is null.
+/// Order one more public address for the instance, from the pools of its location. Account credit is used first, then the
+/// stored payment method; nothing is ordered if neither pays for it. Once it is paid the address is the instance's, and
+/// the task gives it to the guest; until then `task` is null. Where an address costs nothing, `order` is null.
 #[utoipa::path(
     post, path = "/v1/organizations/{organization_id}/projects/{project_id}/compute/instances/{id}/ip-addresses",
     tag = "Compute", operation_id = "add_instance_ip_address",
@@ -59,54 +61,78 @@ pub(crate) async fn add_instance_ip_address(
     State(compute): State<Compute>,
     change: Change<InstanceIPAddressCreate>,
 ) -> ApiResult<Response> {
-    let caller = scope.caller.clone();
-    let most = compute.app.config().compute.addresses_per_instance;
-    let is_free = price_of_additional_address(&compute.app).is_zero();
+    let (app, caller) = (compute.app.clone(), scope.caller.clone());
+    let most = app.config().compute.addresses_per_instance;
+    let price = price_of_additional_address(&app);
     let work = move |tx: &mut Tx<'_>, change: &Change<InstanceIPAddressCreate>| {
+        if price.is_positive() {
+            // Whoever moves money locks the account before the instance.
+            billing::lock_account(tx, &compute.billing, scope.organization)?;
+        }
         let (instance, ..) =
             instance_rows::find_locked(tx, scope.project, id)?.ok_or_else(ApiError::not_found)?;
         let wanted = change.body()?;
         let name = rules::without_root(&wanted.reverse_dns);
         rules::check_name(name)?;
         rules::check_can_grow(&instance)?;
-        if rows::of_instance(tx.conn(), scope.project, id)?.len() >= most {
+        // What is ordered and not paid counts: it would be one too many once it is paid.
+        let has = rows::of_instance(tx.conn(), scope.project, id)?.len() + priced::waiting(tx.conn(), id)?;
+        if has >= most {
             let detail = format!("An instance has at most {most} addresses: release one first.");
             return Err(ApiError::refused(detail));
         }
-        if !is_free {
-            // Never given away: until it can be ordered here, a priced address is not to be had.
-            return Err(ApiError::refused(
-                "Additional addresses have a price here and can't be ordered by this operation yet: ask support.",
-            ));
-        }
-        let mut row = get(tx, &scope, &instance, wanted.ip_type)?;
-        if !name.is_empty() {
-            name.clone_into(&mut row.reverse_dns);
-            rows::save_name(tx, &row)?;
-            tx.enqueue(&kernel::tasks::NewTask {
-                created_by: Some(scope.caller.user),
-                request: Some(scope.request.id),
-                ..SetReverseDns::task(&row)
-            })?;
-        }
-        let origin = Origin::caller(&scope.caller, &scope.request);
-        let (organization, project) = (Some(scope.organization), Some(scope.project));
-        tx.audit(&origin, organization, project, &added(&instance, &row))?;
-        let task = tx.enqueue(&kernel::tasks::NewTask {
-            created_by: Some(scope.caller.user),
-            request: Some(scope.request.id),
-            ..AddIp::task(&instance, &row)
-        })?;
-        let path = tasks::path(scope.organization, scope.project, task);
-        let body = InstanceOrderedAction {
-            order: None,
-            task: Some(tasks::one(tx.conn(), scope.project, task)?),
+        let row = get(tx, &scope, &instance, wanted.ip_type)?;
+        let (order, task) = if price.is_positive() {
+            audit(
+                tx,
+                &scope,
+                ("ip_address.ordered", "ordered for"),
+                (&instance, &row, name),
+            )?;
+            let placed = product::order(tx, &compute.billing, &scope, &instance, (&row, name, price))?;
+            (Some(InstanceOrder::of(&placed)), product::task_of(tx, &row)?)
+        } else {
+            audit(
+                tx,
+                &scope,
+                ("ip_address.added", "added to"),
+                (&instance, &row, name),
+            )?;
+            (None, Some(give(tx, &scope, &instance, row, name)?))
         };
-        Ok(Answer::accepted(body, path))
+        let path = task.map(|task| tasks::path(scope.organization, scope.project, task));
+        let task = match task {
+            Some(task) => Some(tasks::one(tx.conn(), scope.project, task)?),
+            None => None,
+        };
+        let body = InstanceOrderedAction { order, task };
+        Ok(match path {
+            Some(path) => Answer::accepted(body, path),
+            None => Answer::noted(body),
+        })
     };
-    change
-        .run(&compute.app, &caller, "add_instance_ip_address", work)
-        .await
+    change.run(&app, &caller, "add_instance_ip_address", work).await
+}
+
+/// Enqueues the tasks of an address that costs nothing and is the instance's already.
+fn give(
+    tx: &mut Tx<'_>,
+    scope: &ProjectScope<AddressesManage>,
+    instance: &InstanceRow,
+    mut row: AddressRow,
+    name: &str,
+) -> Result<TaskId, StoreError> {
+    let by = |task: NewTask| NewTask {
+        created_by: Some(scope.caller.user),
+        request: Some(scope.request.id),
+        ..task
+    };
+    if !name.is_empty() {
+        name.clone_into(&mut row.reverse_dns);
+        rows::save_name(tx, &row)?;
+        tx.enqueue(&by(SetReverseDns::task(&row)))?;
+    }
+    tx.enqueue(&by(AddIp::task(instance, &row)))
 }
 
 /// An address for the instance, or why there is none.
@@ -135,19 +161,26 @@ fn get(
     Err(Faults::one("ip_type", message).into())
 }
 
-fn added(instance: &InstanceRow, row: &AddressRow) -> Event {
+fn audit(
+    tx: &mut Tx<'_>,
+    scope: &ProjectScope<AddressesManage>,
+    (action, done): (&'static str, &str),
+    (instance, row, name): (&InstanceRow, &AddressRow, &str),
+) -> Result<(), StoreError> {
     let mut changes = Changes::default();
     changes.note("instance_id", &None, &Some(instance.id));
-    if !row.reverse_dns.is_empty() {
-        changes.note("reverse_dns", &String::new(), &row.reverse_dns);
+    if !name.is_empty() {
+        changes.note("reverse_dns", &"", &name);
     }
-    Event {
-        action: "ip_address.added",
+    let event = Event {
+        action,
         resource_type: "ip_address",
         resource_id: row.id.cast(),
         resource_name: row.address.clone(),
-        description: format!("Address {} added to instance {}", row.address, instance.name),
+        description: format!("Address {} {done} instance {}", row.address, instance.name),
         changes,
         status: AuditStatus::Success,
-    }
+    };
+    let origin = Origin::caller(&scope.caller, &scope.request);
+    tx.audit(&origin, Some(scope.organization), Some(scope.project), &event)
 }

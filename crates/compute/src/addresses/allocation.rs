@@ -17,6 +17,7 @@ use kernel::{
 use super::{
     mac::mac_for,
     pools::{self, Pool, PoolRow, Purpose},
+    priced,
     range::{Range, netmask},
     steps::SetReverseDns,
 };
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// The interface that public addresses are on.
-const PUBLIC_INTERFACE: i64 = 0;
+pub(crate) const PUBLIC_INTERFACE: i64 = 0;
 
 /// Whom an address is for.
 #[derive(Clone, Copy, Debug)]
@@ -263,6 +264,7 @@ pub(super) fn release(tx: &mut Tx<'_>, rows: &[AddressRow]) -> Result<(), StoreE
         .map(|pool| (pool.id.cast(), pool))
         .collect();
     for row in rows {
+        priced::forget(tx, row.id)?;
         diesel::delete(ip_addresses::table.find(row.id)).execute(tx.conn())?;
         if let Some(pool) = row.network_id.and_then(|id| pools.get(&id)) {
             rest(tx, pool, &row.address)?;

@@ -1,8 +1,9 @@
 //! Addresses: pools of a location ([`pools`]), who has which ([`allocate`], [`release_all`]), and their names in
 //! reverse DNS.
 //!
-//! An address is a row of `ip_addresses` while it is somebody's, and no row afterwards. The hardware address is its
-//! interface's: [`mac_for`].
+//! An address is a row of `ip_addresses` while it is somebody's, and no row afterwards. One that has a price ([`priced`])
+//! is kept for its instance from the order on and given to it once it is paid. The hardware address is its interface's:
+//! [`mac_for`].
 
 mod add;
 mod allocation;
@@ -11,6 +12,8 @@ mod list;
 mod mac;
 pub mod pools;
 mod price;
+mod priced;
+mod product;
 mod range;
 mod release;
 mod rows;
@@ -21,6 +24,11 @@ mod update;
 use kernel::permissions;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(crate) use self::{
+    allocation::PUBLIC_INTERFACE,
+    priced::of_instance as priced_of_instance,
+    product::{Addresses, KIND},
+};
 pub use self::{
     allocation::{Allocation, Claim, allocate, claim, release_all},
     mac::mac_for,

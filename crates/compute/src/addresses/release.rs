@@ -1,6 +1,7 @@
 //! `release_instance_ip_address`.
 
 use axum::{extract::State, response::Response};
+use billing::services;
 use kernel::{
     access::{Permission, ProjectScope},
     audit::{AuditStatus, Changes, Event, Origin},
@@ -9,18 +10,20 @@ use kernel::{
     tasks::NewTask,
 };
 
-use super::{AddressesManage, allocation, rows, rules, steps::ReleaseIp};
+use super::{AddressesManage, allocation, product::KIND, rows, rules, steps::ReleaseIp};
 use crate::{
     Compute,
     instances::{
         api::{Address, InstanceKind},
         rows::{self as instance_rows, AddressRow, InstanceRow},
     },
+    product,
 };
 
 /// [Instances] Release an additional IP address
 ///
-/// Give an additional address back. The primary address cannot be released.
+/// Give an additional address back. The primary address cannot be released. What it costs a month ends at once; what is
+/// left of a paid month is not given back.
 #[utoipa::path(
     delete,
     path = "/v1/organizations/{organization_id}/projects/{project_id}/compute/instances/{id}/ip-addresses/{ip_id}",
@@ -50,7 +53,10 @@ pub(crate) async fn release_instance_ip_address(
     change: Change<NoBody>,
 ) -> ApiResult<Response> {
     let caller = scope.caller.clone();
+    let billing = compute.billing.clone();
     let work = move |tx: &mut Tx<'_>, change: &Change<NoBody>| {
+        // Whoever moves money locks the account before the instance.
+        let service = product::lock_service_of(tx, &billing, scope.organization, (KIND, id.cast()))?;
         let (owner, ..) =
             instance_rows::find_locked(tx, scope.project, instance)?.ok_or_else(ApiError::not_found)?;
         let row = rows::find_locked(tx, scope.project, instance, id)?.ok_or_else(ApiError::not_found)?;
@@ -65,6 +71,11 @@ pub(crate) async fn release_instance_ip_address(
             request: Some(scope.request.id),
             ..ReleaseIp::task(&owner, &row)
         })?;
+        if let Some(service) = service {
+            // Told of the end, the product finds no address any more and leaves the rest to this.
+            let user = Some(scope.caller.user);
+            services::cancel_now(tx, &billing, service.id, ("released", false), user)?;
+        }
         Ok(Answer::empty())
     };
     change

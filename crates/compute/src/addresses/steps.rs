@@ -4,6 +4,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use billing::{Billing, services};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl, SelectableHelper};
 use kernel::{
     App,
@@ -16,13 +17,14 @@ use kernel::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::allocation;
+use super::{allocation, product::KIND};
 use crate::{
     instances::{
         api::{Address, InstanceKind},
         rows::{AddressRow, InstanceRow, parts_of},
     },
     network::NetworkDriver,
+    product,
     schema::ip_addresses,
 };
 
@@ -49,6 +51,7 @@ fn driver(error: crate::network::NetworkError) -> StepError {
 /// Gives the guest an address that its instance's rows have already.
 pub struct AddIp {
     steps: Vec<Arc<dyn Step>>,
+    billing: Billing,
 }
 
 impl std::fmt::Debug for AddIp {
@@ -61,12 +64,13 @@ impl AddIp {
     const NAME: &'static str = "add_ip";
 
     /// The kind, on this driver.
-    pub fn new(network: &Arc<dyn NetworkDriver>) -> Self {
+    pub fn new(network: &Arc<dyn NetworkDriver>, billing: &Billing) -> Self {
         Self {
             steps: vec![Arc::new(Configure {
                 name: "attach_address",
                 network: Arc::clone(network),
             })],
+            billing: billing.clone(),
         }
     }
 
@@ -94,13 +98,19 @@ impl Kind for AddIp {
         &self.steps
     }
 
-    /// An address that the guest can't have is given back.
+    /// The paid time of an address begins when the guest has it. One that the guest can't have is given back, and what
+    /// was paid for it.
     fn ended(&self, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
         let Ok(about) = task.parameters.read::<About>() else {
             return Ok(());
         };
+        let (organization, address) = (task.organization_id, about.ip_id.cast());
+        let service = product::lock_service_of(tx, &self.billing, organization, (KIND, address))?;
         if outcome == Outcome::Completed {
-            return Ok(());
+            return match service {
+                Some(service) => services::provisioned(tx, &self.billing, service.id),
+                None => Ok(()),
+            };
         }
         let query = ip_addresses::table
             .filter(ip_addresses::id.eq(about.ip_id))
@@ -110,6 +120,13 @@ impl Kind for AddIp {
         let row: Option<AddressRow> = lock("ip_addresses", query).get_result(tx.conn()).optional()?;
         let Some(row) = row else { return Ok(()) };
         allocation::release(tx, std::slice::from_ref(&row))?;
+        if let Some(service) = service {
+            let reason = task
+                .error
+                .as_deref()
+                .unwrap_or("The guest could not be given the address.");
+            services::failed(tx, &self.billing, service.id, reason)?;
+        }
         let event = Event {
             action: "ip_address.add_failed",
             resource_type: "ip_address",

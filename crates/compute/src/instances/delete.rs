@@ -52,7 +52,9 @@ pub(crate) async fn delete_instance(
     let caller = scope.caller.clone();
     let billing = compute.billing.clone();
     let work = move |tx: &mut Tx<'_>, change: &http::Change<NoBody>| -> ApiResult<Answer<InstanceTask>> {
-        let service = product::lock_service(tx, &billing, scope.organization, id)?;
+        // Whoever moves money locks the account before the instance.
+        billing::lock_account(tx, &billing, scope.organization)?;
+        let service = services::of_resource(tx.conn(), scope.organization, product::KIND, id.cast())?;
         let mut action = Action::begin(tx, &scope, id)?;
         change.check_version(action.row.version)?;
         if action.row.status.is_over() {
@@ -84,6 +86,8 @@ pub(crate) async fn delete_instance(
                 Some(scope.caller.user),
             )?;
             action.row = rows::lock_row(tx, scope.project, id)?.ok_or_else(ApiError::not_found)?;
+        } else {
+            product::end_dependents(tx, &billing, scope.organization, id)?;
         }
         machines::set_power(tx, id, Power::Off)?;
         action.enqueue(tx, name::DELETE, serde_json::json!({}))

@@ -321,6 +321,20 @@ pub(crate) fn lock_row(
     Ok(lock("instances", query).get_result(tx.conn()).optional()?)
 }
 
+/// One instance whatever its project, for what is no request: it may have been moved to another project meanwhile.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn lock_anywhere(
+    tx: &mut Tx<'_>,
+    id: Id<InstanceKind>,
+) -> Result<Option<InstanceRow>, StoreError> {
+    let query = instances::table
+        .filter(instances::id.eq(id))
+        .select(InstanceRow::as_select());
+    Ok(lock("instances", query).get_result(tx.conn()).optional()?)
+}
+
 /// Writes all of an instance back that this transaction has locked, as its next version.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ use kernel::{
 
 use super::facts::Facts;
 use crate::{
+    addresses::PUBLIC_INTERFACE,
     instances::{api::InstanceKind, rows::AddressRow},
     vpcs::api::VpcKind,
 };
@@ -121,7 +122,10 @@ pub fn private_bridges<'a>(spec: &'a VmSpec, settings: &'a Compute) -> impl Iter
 /// Final: an address in the database is none.
 pub fn public_interface(facts: &Facts, settings: &Compute) -> Result<Interface, StepError> {
     let machine = &facts.machine;
-    let public = facts.addresses.iter().filter(|row| row.network_id.is_none());
+    let public = facts
+        .addresses
+        .iter()
+        .filter(|row| row.interface == PUBLIC_INTERFACE);
     let addresses = public.map(address).collect::<Result<Vec<_>, _>>()?;
     let connection = match settings.network {
         MachineNetwork::User => Connection::User {

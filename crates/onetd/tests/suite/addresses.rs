@@ -48,8 +48,8 @@ async fn add_pool(server: &Server, wanted: NewPool) -> ApiResult<()> {
         .await
 }
 
-/// Makes these the only pools of the demo instance's location; gives its slug.
-async fn only(server: &Server, networks: &[(&str, &str)]) -> String {
+/// Makes these the only pools, of this location.
+pub(crate) async fn only_pools(server: &Server, location: &str, networks: &[(&str, &str)]) {
     let disable = |tx: &mut kernel::store::Tx<'_>| {
         let now = tx.now();
         for fill in pools::list(tx.conn(), now)? {
@@ -59,11 +59,16 @@ async fn only(server: &Server, networks: &[(&str, &str)]) -> String {
         Ok::<_, ApiError>(())
     };
     server.app.store().write("test", disable).await.unwrap();
+    for (network, gateway) in networks {
+        add_pool(server, pool(location, network, gateway)).await.unwrap();
+    }
+}
+
+/// Makes these the only pools, of the demo instance's location; gives its slug.
+async fn only(server: &Server, networks: &[(&str, &str)]) -> String {
     let instance = server.owner().get(&server.instance()).await.expect(200).body;
     let slug = instance["location"]["slug"].as_str().unwrap().to_owned();
-    for (network, gateway) in networks {
-        add_pool(server, pool(&slug, network, gateway)).await.unwrap();
-    }
+    only_pools(server, &slug, networks).await;
     slug
 }
 
@@ -312,14 +317,6 @@ on_both! {
         set_status(&server, InstanceStatus::Suspended).await;
         let refused = client.post(&path(&server), &json!({})).await.expect(409).body;
         assert!(text(&refused, "detail").contains("suspended"), "{refused}");
-    }
-
-    async fn a_priced_address_is_not_given_away(server: Server, |config| {
-        config.compute.additional_address_price = kernel::money::Amount::from_cents(150);
-    }) {
-        let client = server.owner();
-        client.post(&path(&server), &json!({})).await.expect(400);
-        assert!(additional(&server, &client).await.is_empty());
     }
 
     async fn an_address_that_the_guest_cannot_have_is_given_back(server: Server) {

@@ -2,6 +2,7 @@
 //! that, on a host that is a double.
 
 mod addons;
+mod addresses;
 mod cancellation;
 mod resize;
 mod systems;
