@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 
-use crate::demo;
+use crate::{demo, test};
 
 /// The answer to `--help`.
 pub(crate) const USAGE: &str = "\
@@ -17,8 +17,9 @@ Chores:
         --port PORT      where it listens on 127.0.0.1 (default 8080)
         --data-dir DIR   its data, replaced if an earlier demo made it (default onet-data)
         --once           stop when the tour is over; the exit status tells whether all of it worked
-  test [-- NEXTEST ARGUMENTS]
+  test [--long] [-- NEXTEST ARGUMENTS]
         Check everything: format, lints, dependencies, documentation examples and all tests.
+        --long           then run those that boot a whole Debian, too, which takes up to half an hour more
   openapi [--check]
         Write openapi.json from the code; with --check, fail if it is not up to date.
   bench [ARGUMENTS]
@@ -30,7 +31,7 @@ Chores:
 pub(crate) enum Chore {
     Help,
     Demo(demo::Options),
-    Test { nextest: Vec<OsString> },
+    Test(test::Options),
     OpenApi { check: bool },
     Bench { args: Vec<OsString> },
 }
@@ -46,9 +47,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Chore> {
     match chore.as_str() {
         "help" => Ok(Chore::Help),
         "demo" => demo_options(&mut parser),
-        "test" => {
-            values(&mut parser).map(|found| found.map_or(Chore::Help, |nextest| Chore::Test { nextest }))
-        }
+        "test" => test_options(&mut parser),
         "openapi" => openapi_options(&mut parser),
         // Whatever follows belongs to the benchmark program, its `--help` included.
         "bench" => Ok(Chore::Bench {
@@ -90,17 +89,18 @@ fn openapi_options(parser: &mut lexopt::Parser) -> Result<Chore> {
     Ok(Chore::OpenApi { check })
 }
 
-/// The remaining plain values and everything after `--`; none if help was asked for.
-fn values(parser: &mut lexopt::Parser) -> Result<Option<Vec<OsString>>> {
-    let mut values = Vec::new();
+/// Plain values and everything after `--` are nextest's.
+fn test_options(parser: &mut lexopt::Parser) -> Result<Chore> {
+    let mut options = test::Options::default();
     while let Some(arg) = parser.next()? {
         match arg {
-            Value(value) => values.push(value),
-            Short('h') | Long("help") => return Ok(None),
+            Long("long") => options.long = true,
+            Value(value) => options.nextest.push(value),
+            Short('h') | Long("help") => return Ok(Chore::Help),
             other => return Err(other.unexpected()).context("arguments for nextest go after `--`"),
         }
     }
-    Ok(Some(values))
+    Ok(Chore::Test(options))
 }
 
 #[cfg(test)]
@@ -140,8 +140,19 @@ mod tests {
 
     #[test]
     fn foreign_arguments_are_handed_on() {
-        let nextest = vec!["-E".into(), "test(put)".into()];
-        assert_eq!(parsed("test -- -E test(put)").unwrap(), Chore::Test { nextest });
+        let mut options = test::Options {
+            nextest: vec!["-E".into(), "test(put)".into()],
+            long: false,
+        };
+        assert_eq!(
+            parsed("test -- -E test(put)").unwrap(),
+            Chore::Test(options.clone())
+        );
+        options.long = true;
+        assert_eq!(
+            parsed("test --long -- -E test(put)").unwrap(),
+            Chore::Test(options)
+        );
         let args = vec!["--clients".into(), "32".into(), "--help".into()];
         assert_eq!(
             parsed("bench --clients 32 --help").unwrap(),

@@ -57,7 +57,7 @@ fn perform(chore: Chore) -> anyhow::Result<()> {
     match chore {
         Chore::Help => Ok(()),
         Chore::Demo(options) => demo::perform(&workspace, &options),
-        Chore::Test { nextest } => test::perform(&workspace, &nextest),
+        Chore::Test(options) => test::perform(&workspace, &options),
         Chore::OpenApi { check } => openapi::perform(&workspace, check),
         Chore::Bench { args } => bench::perform(&workspace, &args),
     }

@@ -19,6 +19,8 @@ pub(crate) enum Need {
     Machines,
     /// Building it, and checking or measuring it against its surroundings.
     Test,
+    /// The same with a whole distribution in a machine.
+    LongTest,
 }
 
 struct Package {
@@ -140,7 +142,42 @@ const PACKAGES: &[Package] = &[
         need: Need::Machines,
         present: || run::installed("mcopy"),
     },
+    Package {
+        name: "mmdebstrap",
+        purpose: "makes a Debian system out of packages",
+        need: Need::LongTest,
+        present: || run::installed("mmdebstrap"),
+    },
+    Package {
+        name: "e2fsprogs",
+        purpose: "makes a file system of it without mounting it",
+        need: Need::LongTest,
+        present: || installed_for_root("mke2fs"),
+    },
+    Package {
+        name: "fdisk",
+        purpose: "partitions its disk",
+        need: Need::LongTest,
+        present: || installed_for_root("sfdisk"),
+    },
+    Package {
+        name: "fakeroot",
+        purpose: "keeps the owners of its files for who is not root",
+        need: Need::LongTest,
+        present: || run::installed("fakeroot"),
+    },
+    Package {
+        name: "openssh-client",
+        purpose: "logs in",
+        need: Need::LongTest,
+        present: || run::installed("ssh") && run::installed("ssh-keygen"),
+    },
 ];
+
+/// Accounts of people often lack the folder in their path.
+fn installed_for_root(program: &str) -> bool {
+    run::installed(program) || Path::new("/usr/sbin").join(program).exists()
+}
 
 /// It shares files with qemu-utils, and must be of the same version.
 const QEMU: &str = "qemu-system-x86";
@@ -251,7 +288,8 @@ mod tests {
             ["build-essential", "pkg-config", "libssl-dev"]
         );
         assert_eq!(names(Need::Machines).len(), 8);
-        assert_eq!(names(Need::Test).len(), PACKAGES.len());
+        assert!(!names(Need::Test).contains(&"mmdebstrap"));
+        assert_eq!(names(Need::LongTest).len(), PACKAGES.len());
     }
 
     #[test]

@@ -17,11 +17,21 @@ use crate::workspace::{Workspace, forget_settings};
 const INSTALL_NEXTEST: &str = "cargo-nextest is not installed, so `cargo test` runs the tests, more slowly; \
     `cargo install --locked cargo-nextest` or https://nexte.st/docs/installation gets it";
 
+/// What to test.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Arguments of nextest.
+    pub(crate) nextest: Vec<OsString>,
+    /// Also what takes so long that it is set aside otherwise.
+    pub(crate) long: bool,
+}
+
 /// Runs all steps in order and stops at the first that fails. What is quick comes first, and the tests last, so that
 /// their summary is what remains on the screen.
-pub(crate) fn perform(workspace: &Workspace, nextest: &[OsString]) -> Result<()> {
+pub(crate) fn perform(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut steps = Steps::new();
-    steps.step("System packages", || packages::ensure(Need::Test))?;
+    let need = if options.long { Need::LongTest } else { Need::Test };
+    steps.step("System packages", || packages::ensure(need))?;
     steps.step("Format", || {
         run::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))
     })?;
@@ -39,12 +49,17 @@ pub(crate) fn perform(workspace: &Workspace, nextest: &[OsString]) -> Result<()>
     steps.step("Tests", || {
         let postgres =
             Postgres::start(Durability::Relaxed).context("can't start PostgreSQL for the tests")?;
-        let mut tests = runner.run(workspace, nextest);
+        let mut tests = runner.run(workspace, &options.nextest);
         forget_settings(&mut tests)
             .env("ONET_TEST_POSTGRES", postgres.url("postgres"))
             .env("ONET_TEST_PYTHON_BIN", &python);
         run::run(&mut tests)
     })?;
+    if options.long {
+        steps.step("Long tests", || {
+            run::run(forget_settings(&mut runner.run_long(workspace)))
+        })?;
+    }
     steps.finish();
     Ok(())
 }
@@ -101,6 +116,19 @@ impl Runner {
             // One at a time: some tests make the whole process fail at a point, as nextest, with its process for
             // each test, lets them.
             Self::CargoTest => command.args(["--", "--test-threads=1"]).args(nextest),
+        };
+        command
+    }
+
+    /// The tests that are set aside and whose names begin with `long_`, one at a time, with what they say: how long things
+    /// took.
+    fn run_long(self, workspace: &Workspace) -> std::process::Command {
+        let mut command = self.command(workspace);
+        match self {
+            Self::Nextest => command.args(["--run-ignored", "only", "--no-capture", "-E", "test(/::long_/)"]),
+            Self::CargoTest => {
+                command.args(["--", "--ignored", "--nocapture", "--test-threads=1", "::long_"])
+            }
         };
         command
     }

@@ -64,27 +64,19 @@ ip address add "$ip/$mask" dev "$interface"
 exit 0
 LEASE
 chmod 755 /bin/lease
-addresses() {
-    awk -v mac="$1" '
-        /"macaddress":/ { mine = index($0, mac) > 0 }
-        mine && /"addresses": \[/ { list = 1; next }
-        /\]/ { list = 0 }
-        list { gsub(/[ ",]/, ""); print }
-    ' /seed/network-config 2>/dev/null
-}
-gateway() {
-    awk -v mac="$1" '
-        /"macaddress":/ { mine = index($0, mac) > 0 }
-        mine && /"via":/ { gsub(/[ ",]|via:/, ""); print }
+of_interface() { # MEMBER MAC
+    awk -v member="\"$1\":" -v mac="$2" '
+        /"mac_address":/ { mine = index($0, mac) > 0 }
+        mine && index($0, member) { gsub(/[ ",]/, ""); sub(/^[^:]*:/, ""); print }
     ' /seed/network-config 2>/dev/null
 }
 ip link set lo up
 plug() {
     mac=$(cat "/sys/class/net/$1/address")
     ip link set "$1" up
-    if [ -n "$(addresses "$mac")" ]; then
-        for address in $(addresses "$mac"); do ip address add "$address" dev "$1"; done
-        for via in $(gateway "$mac"); do ip route add default via "$via" dev "$1"; done
+    if [ -n "$(of_interface address "$mac")" ]; then
+        for address in $(of_interface address "$mac"); do ip address add "$address" dev "$1"; done
+        for via in $(of_interface gateway "$mac"); do ip route add default via "$via" dev "$1"; done
     else
         udhcpc -q -n -t 5 -T 1 -i "$1" -s /bin/lease >/dev/null 2>&1 &
     fi

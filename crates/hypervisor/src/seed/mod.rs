@@ -33,7 +33,7 @@ pub struct Seed {
     pub hostname: String,
     /// Root's password, hashed as `crypt(3)` does.
     pub password_hash: Option<String>,
-    /// Root's keys, a line of `authorized_keys` each.
+    /// Root's keys, a line of `authorized_keys` each. The user that the image brings along gets them as well.
     pub ssh_keys: Vec<String>,
     /// The customer's document, word for word.
     pub user_data: Option<String>,
@@ -58,7 +58,7 @@ impl fmt::Debug for Seed {
 pub struct Network {
     /// The interfaces. One without addresses asks by DHCP.
     pub interfaces: Vec<Interface>,
-    /// Where packets to elsewhere go, through the first interface.
+    /// Where packets to elsewhere go, through the first interface: the first of each family counts.
     pub gateways: Vec<IpAddr>,
     /// Who resolves names.
     pub nameservers: Vec<IpAddr>,
@@ -94,62 +94,84 @@ impl Seed {
             // The data source wants this document, be it empty.
             ("user-data", self.user_data.clone().unwrap_or_default()),
         ];
-        if let Some(vendor) = self.vendor() {
-            documents.push(("vendor-data", vendor));
-        }
+        documents.push(("vendor-data", self.vendor()));
         if let Some(network) = &self.network {
             documents.push(("network-config", pretty(&network.document())));
         }
         documents
     }
 
-    /// Root's password is the provider's word, so that the customer's document stays as it was given.
-    fn vendor(&self) -> Option<String> {
-        let ours = self.password_hash.as_ref().map(|hash| {
-            let document = json!({
-                "disable_root": false,
-                "ssh_pwauth": true,
-                "chpasswd": {"expire": false, "users": [{"name": "root", "type": "hash", "password": hash}]},
-            });
-            format!("#cloud-config\n{}", pretty(&document))
-        });
-        match (ours, &self.vendor_data) {
-            (Some(ours), Some(theirs)) => Some(both(&ours, theirs)),
-            (Some(ours), None) => Some(ours),
-            (None, theirs) => theirs.clone(),
+    /// What is root's is the provider's word, so that the customer's document stays as it was given. Images of
+    /// distributions keep root out, keys or not, unless they are told otherwise.
+    fn vendor(&self) -> String {
+        let mut ours = json!({"disable_root": false});
+        if let Some(hash) = &self.password_hash {
+            ours["ssh_pwauth"] = json!(true);
+            ours["chpasswd"] =
+                json!({"expire": false, "users": [{"name": "root", "type": "hash", "password": hash}]});
+        }
+        let ours = format!("#cloud-config\n{}", pretty(&ours));
+        match &self.vendor_data {
+            Some(theirs) => both(&ours, theirs),
+            None => ours,
         }
     }
 }
 
 impl Network {
-    /// Version 2 of cloud-init's network configuration.
+    /// Version 1 of cloud-init's network configuration, which all of its releases write down rightly for every kind of
+    /// guest. Of version 2, some refuse a route to `default`, and make `::/64` of one to `::/0`, unless the guest has netplan.
     fn document(&self) -> Value {
-        let mut ethernets = serde_json::Map::new();
-        for (index, interface) in self.interfaces.iter().enumerate() {
-            let mut entry = json!({"match": {"macaddress": interface.mac.to_string()}});
-            if interface.addresses.is_empty() {
-                entry["dhcp4"] = json!(true);
-            } else {
-                let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
-                entry["addresses"] = json!(addresses);
-            }
-            if index == 0 {
-                let routes: Vec<Value> = self
-                    .gateways
-                    .iter()
-                    .map(|ip| json!({"to": "default", "via": ip}))
-                    .collect();
-                if !routes.is_empty() {
-                    entry["routes"] = json!(routes);
+        let interfaces = self.interfaces.iter().enumerate();
+        let config: Vec<Value> = interfaces
+            .map(|(index, interface)| {
+                let mut subnets = subnets(interface);
+                if index == 0 {
+                    self.lead_elsewhere(&mut subnets);
                 }
-                if !self.nameservers.is_empty() {
-                    entry["nameservers"] = json!({"addresses": self.nameservers});
-                }
-            }
-            ethernets.insert(format!("net{index}"), entry);
-        }
-        json!({"version": 2, "ethernets": ethernets})
+                // It is found by its Ethernet address and then given this name. The demo image reads line by line: that
+                // address comes first.
+                json!({
+                    "type": "physical",
+                    "name": format!("eth{index}"),
+                    "mac_address": interface.mac.to_string(),
+                    "subnets": subnets,
+                })
+            })
+            .collect();
+        json!({"version": 1, "config": config})
     }
+
+    /// Gateways go with the first address of their family, resolvers with the first address.
+    fn lead_elsewhere(&self, subnets: &mut [Value]) {
+        for kind in [STATIC_4, STATIC_6] {
+            let gateway = self.gateways.iter().find(|ip| static_kind(**ip) == kind);
+            let subnet = subnets.iter_mut().find(|subnet| subnet["type"] == kind);
+            if let (Some(gateway), Some(subnet)) = (gateway, subnet) {
+                subnet["gateway"] = json!(gateway);
+            }
+        }
+        if let (Some(first), false) = (subnets.first_mut(), self.nameservers.is_empty()) {
+            first["dns_nameservers"] = json!(self.nameservers);
+        }
+    }
+}
+
+const STATIC_4: &str = "static";
+const STATIC_6: &str = "static6";
+
+fn static_kind(ip: IpAddr) -> &'static str {
+    if ip.is_ipv4() { STATIC_4 } else { STATIC_6 }
+}
+
+fn subnets(interface: &Interface) -> Vec<Value> {
+    if interface.addresses.is_empty() {
+        return vec![json!({"type": "dhcp4"})];
+    }
+    let addresses = interface.addresses.iter();
+    addresses
+        .map(|address| json!({"type": static_kind(address.ip), "address": address.to_string()}))
+        .collect()
 }
 
 /// Two documents in one, as cloud-init takes them (RFC 2046). The boundary must not be in either.
@@ -207,6 +229,7 @@ mod tests {
     use std::io::Read;
 
     use super::*;
+    use crate::model::{Address, Connection, InterfaceId};
 
     fn seed() -> Seed {
         Seed {
@@ -251,6 +274,56 @@ mod tests {
             "{vendor}"
         );
         assert_eq!(read(disk, "network-config"), None);
+    }
+
+    #[test]
+    fn keys_alone_let_root_in() {
+        let seed = Seed {
+            password_hash: None,
+            ..seed()
+        };
+        let vendor = read(seed.disk().unwrap(), "vendor-data").unwrap();
+        let told: Value = serde_json::from_str(vendor.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+        assert_eq!(told, json!({"disable_root": false}));
+    }
+
+    #[test]
+    fn interfaces_are_told_their_addresses() {
+        let interface = |last: u8, addresses: &[(&str, u8)]| Interface {
+            id: InterfaceId(uuid::Uuid::nil()),
+            mac: format!("02:00:00:00:00:0{last}").parse().unwrap(),
+            connection: Connection::Bridge {
+                bridge: "onet0".to_owned(),
+            },
+            addresses: addresses
+                .iter()
+                .map(|(ip, prefix)| Address {
+                    ip: ip.parse().unwrap(),
+                    prefix: *prefix,
+                })
+                .collect(),
+        };
+        let network = Network {
+            interfaces: vec![
+                interface(1, &[("192.0.2.5", 24), ("192.0.2.6", 24), ("2001:db8::5", 64)]),
+                interface(2, &[]),
+            ],
+            gateways: ["fe80::1", "192.0.2.1", "192.0.2.2"]
+                .map(|ip| ip.parse().unwrap())
+                .to_vec(),
+            nameservers: vec!["9.9.9.9".parse().unwrap()],
+        };
+        assert_eq!(
+            network.document(),
+            json!({"version": 1, "config": [
+                {"type": "physical", "name": "eth0", "mac_address": "02:00:00:00:00:01", "subnets": [
+                    {"type": "static", "address": "192.0.2.5/24", "gateway": "192.0.2.1", "dns_nameservers": ["9.9.9.9"]},
+                    {"type": "static", "address": "192.0.2.6/24"},
+                    {"type": "static6", "address": "2001:db8::5/64", "gateway": "fe80::1"},
+                ]},
+                {"type": "physical", "name": "eth1", "mac_address": "02:00:00:00:00:02", "subnets": [{"type": "dhcp4"}]},
+            ]})
+        );
     }
 
     #[test]
