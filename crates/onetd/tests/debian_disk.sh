@@ -43,7 +43,8 @@ mmdebstrap --variant=minbase --format=tar --quiet \
     --customize-hook='chroot "$1" passwd --quiet --lock root' \
     --customize-hook='chroot "$1" systemctl --quiet enable systemd-networkd systemd-resolved' \
     --customize-hook='chroot "$1" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_reap' \
-    --customize-hook='echo "locale: false" >"$1/etc/cloud/cloud.cfg.d/10_no_locales.cfg"' \
+    --customize-hook='echo "127.0.0.1 localhost" >"$1/etc/hosts"' \
+    --customize-hook='printf "locale: false\nmanage_etc_hosts: true\n" >"$1/etc/cloud/cloud.cfg.d/10_image.cfg"' \
     --customize-hook='rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/apt/sources.list" "$1/etc/apt/sources.list.d/"*' \
     "$VERSION_CODENAME" "$work/root.tar" "${sources[@]}"
 

@@ -8,6 +8,8 @@ use sha_crypt::{PasswordHasher, ShaCrypt};
 const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// 20 of 55 characters: 115 bits.
 const LENGTH: usize = 20;
+/// `crypt(3)` takes 16 characters of salt, which these are when encoded, and says no to a hash that was written with more.
+const SALT_BYTES: usize = 12;
 
 /// A new password.
 pub fn generate() -> String {
@@ -23,9 +25,10 @@ pub fn generate() -> String {
 /// # Errors
 /// 500 without a source of randomness.
 pub async fn hash(password: String) -> ApiResult<String> {
+    let salt: [u8; SALT_BYTES] = rand::random();
     let hashed = tokio::task::spawn_blocking(move || {
         ShaCrypt::default()
-            .hash_password(password.as_bytes())
+            .hash_password_with_salt(password.as_bytes(), &salt)
             .map(|hash| hash.as_str().to_owned())
             .map_err(|error| error.to_string())
     });
@@ -62,6 +65,16 @@ mod tests {
         assert_eq!(fault(&password), None);
         let hashed = hash(password.clone()).await.unwrap();
         assert!(hashed.starts_with("$6$"), "{hashed}");
+        let salt = hashed.split('$').nth(3).unwrap();
+        assert_eq!(salt.len(), 16, "{hashed}");
+        // The system's own crypt(3), where there is one at hand.
+        let check = "print crypt($ARGV[0], $ARGV[1]) eq $ARGV[1] ? 'yes' : 'no'";
+        let perl = std::process::Command::new("perl")
+            .args(["-e", check, &password, &hashed])
+            .output();
+        if let Ok(output) = perl {
+            assert_eq!(String::from_utf8_lossy(&output.stdout), "yes", "{hashed}");
+        }
         ShaCrypt::default()
             .verify_password(password.as_bytes(), hashed.as_str())
             .unwrap();
