@@ -6,10 +6,7 @@
 use diesel::{connection::SimpleConnection, migration::Migration};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{
-    error::StoreError,
-    sql::{Conn, MultiBackend},
-};
+use super::{conn::Conn, error::StoreError, sql::MultiBackend};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 

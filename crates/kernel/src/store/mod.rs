@@ -5,6 +5,7 @@
 //! lost against another, so it must touch nothing but the database.
 
 mod backup;
+mod conn;
 mod error;
 mod migrations;
 mod pool;
@@ -24,8 +25,9 @@ use tokio::sync::{Notify, oneshot};
 
 pub use self::{
     backup::restore,
+    conn::Conn,
     error::{Failure, StoreError},
-    sql::{Conn, lock},
+    sql::lock,
     tx::Tx,
 };
 use self::{
@@ -309,7 +311,7 @@ fn postgres_connector(url: String, timeout_ms: u64) -> Connect {
             "SET statement_timeout = {timeout_ms}; SET idle_in_transaction_session_timeout = {}; SET timezone = 'UTC'",
             timeout_ms * 2
         ))?;
-        Ok(Conn::Postgres(conn))
+        Ok(conn.into())
     })
 }
 

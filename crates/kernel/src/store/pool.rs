@@ -4,7 +4,7 @@ use std::{sync::Arc, thread, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::{error::StoreError, sql::Conn};
+use super::{conn::Conn, error::StoreError};
 
 /// Opens one connection.
 pub(super) type Connect = Arc<dyn Fn() -> Result<Conn, StoreError> + Send + Sync>;

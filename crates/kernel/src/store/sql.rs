@@ -1,4 +1,4 @@
-//! The connection that is one of two databases, and the SQL types that are stored differently in them.
+//! What is different in the two databases: the connections, and the SQL types that are stored in two ways.
 //!
 //! | SQL type | PostgreSQL | SQLite |
 //! |---|---|---|
@@ -23,30 +23,13 @@ use diesel::{
 
 use crate::{id::Id, json::JsonText, money::Amount, time::Time};
 
-/// A connection to whichever database this installation uses.
+/// Diesel's connection to one of the two; [`Conn`](super::Conn) is what is used.
 #[derive(diesel::MultiConnection)]
-pub enum Conn {
+pub enum Native {
     /// PostgreSQL.
     Postgres(PgConnection),
     /// SQLite.
     Sqlite(SqliteConnection),
-}
-
-impl Conn {
-    /// Whether this is SQLite.
-    pub const fn is_sqlite(&self) -> bool {
-        matches!(self, Self::Sqlite(_))
-    }
-}
-
-impl std::fmt::Debug for Conn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.is_sqlite() {
-            "Conn::Sqlite"
-        } else {
-            "Conn::Postgres"
-        })
-    }
 }
 
 /// SQL type of [`Id`].
@@ -302,4 +285,4 @@ impl<Q: Query> Query for Locked<Q> {
     type SqlType = Q::SqlType;
 }
 
-impl<Q> diesel::RunQueryDsl<Conn> for Locked<Q> {}
+impl<Q> diesel::RunQueryDsl<super::Conn> for Locked<Q> {}

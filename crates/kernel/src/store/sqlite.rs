@@ -10,7 +10,7 @@ use std::{
 
 use diesel::connection::SimpleConnection;
 
-use super::{error::StoreError, open_sqlite, pool::Connect, sql::Conn};
+use super::{conn::Conn, error::StoreError, open_sqlite, pool::Connect};
 use crate::config;
 
 /// Opens connections to the file with the settings that onet's promises need.
@@ -29,7 +29,7 @@ pub(super) fn connector(path: PathBuf, settings: &config::Store) -> Connect {
             .map_err(|error| StoreError::Unavailable(format!("can't make {}: {error}", path.display())))?;
         let mut conn = open_sqlite(&path)?;
         conn.batch_execute(&pragmas)?;
-        Ok(Conn::Sqlite(conn))
+        Ok(conn.into())
     })
 }
 

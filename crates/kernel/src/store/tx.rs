@@ -11,9 +11,9 @@ use diesel::connection::SimpleConnection;
 use tokio::sync::{Notify, oneshot};
 
 use super::{
+    conn::Conn,
     error::{Failure, StoreError},
     pool::Slot,
-    sql::Conn,
     writer::Write,
 };
 use crate::{

@@ -13,9 +13,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use diesel::connection::SimpleConnection;
 
 use super::{
+    conn::Conn,
     error::StoreError,
     pool::{Connect, Slot, size_as_f64},
-    sql::Conn,
 };
 
 /// One request's write, as the writer sees it.
