@@ -92,6 +92,24 @@ impl Installation {
         command
     }
 
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Result<()> {
+        let status = self
+            .command(arguments)
+            .envs(settings.iter().copied())
+            .stdout(Stdio::null())
+            .status()?;
+        if !status.success() {
+            bail!("`onetd {}` failed: {status}", arguments.join(" "));
+        }
+        Ok(())
+    }
+
+    /// Its data folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Names the database by another URL.
     pub(crate) fn move_to(&mut self, store: String) {
         self.store = Some(store);

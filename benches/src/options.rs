@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Only the storms of PUT and GET with their baseline, without lists, starts and logins.
     #[arg(long)]
     storms_only: bool,
+    /// Only what is measured of 1,000 machines in a sandbox.
+    #[arg(long)]
+    machines_only: bool,
     /// The release build of `onetd`.
     #[arg(long, value_name = "FILE")]
     onetd: Option<PathBuf>,
@@ -61,6 +64,9 @@ pub(crate) struct Plan {
     pub(crate) starts: usize,
     pub(crate) lists: usize,
     pub(crate) storms_only: bool,
+    pub(crate) machines_only: bool,
+    /// Machines in the sandbox.
+    pub(crate) machines: usize,
     pub(crate) onetd: PathBuf,
     /// Without a server, SQLite alone is measured.
     pub(crate) postgres: Option<Server>,
@@ -123,6 +129,8 @@ impl Plan {
             starts: if options.quick { 2 } else { 10 },
             lists: if options.quick { 20 } else { 500 },
             storms_only: options.storms_only,
+            machines_only: options.machines_only,
+            machines: if options.quick { 20 } else { 1000 },
             onetd,
             postgres,
         })

@@ -174,6 +174,36 @@ impl Tenant {
         request.extend_from_slice(b"\r\n");
     }
 
+    /// Keeps the instances of one image.
+    pub(crate) fn keep_of_image(&mut self, image: &str) {
+        self.instances.retain(|instance| instance.rest.contains(image));
+    }
+
+    /// Writes a request with a body about what `rest` names below the first project's `compute`.
+    pub(crate) fn post(&self, request: &mut Vec<u8>, rest: &str, body: &str) {
+        self.head(request, "POST", &format!("{}{rest}", self.compute()));
+        let length = body.len();
+        let _ = write!(
+            request,
+            "Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+    }
+
+    /// Reads what `rest` names below the first project's `compute`.
+    pub(crate) async fn read_compute<T: DeserializeOwned>(
+        &self,
+        connection: &mut Connection,
+        rest: &str,
+    ) -> Result<T> {
+        let path = format!("{}{rest}", self.compute());
+        Ok(serde_json::from_slice(self.read_path(connection, &path).await?)?)
+    }
+
+    fn compute(&self) -> String {
+        let path = self.instances_path(0);
+        path.trim_end_matches("/instances").to_owned()
+    }
+
     /// Writes a login with the owner's password.
     pub(crate) fn login(&self, request: &mut Vec<u8>) {
         let body =

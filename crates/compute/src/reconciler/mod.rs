@@ -170,6 +170,7 @@ impl Reconciler {
         }
         let begun = Instant::now();
         let outcome = look(&compute.app, host, driver.as_ref(), &mut memory).await;
+        metrics::histogram!("onet_look_seconds").record(begun.elapsed().as_secs_f64());
         memory.last = Some((begun, outcome.clone()));
         outcome
     }
