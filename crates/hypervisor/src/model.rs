@@ -332,7 +332,8 @@ impl PowerState {
 }
 
 /// How a machine that is off came to be off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// Its system switched itself off: by its own decision, or because the power button was pressed.
     Orderly,

@@ -1,6 +1,6 @@
 //! A running onetd: the areas wired together, its listener and its workers.
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use billing::{
     Billing,
@@ -10,10 +10,7 @@ use compute::{
     Compute,
     images::{ImageStore, NodeStore},
 };
-use hypervisor::{
-    Hypervisor,
-    qemu::{Acceleration, Qemu, QemuSettings},
-};
+use hypervisor::Hypervisor;
 use identity::{Identity, notifications::Events};
 use kernel::{
     App,
@@ -97,7 +94,7 @@ impl Onet {
         let drivers = payment_drivers(app.config())?;
         let billing = Billing::new(app.clone(), drivers);
         let compute = Compute::new(app.clone(), billing.clone());
-        let images = NodeStore::new(compute.hosts(), hypervisor_folder(app.config()));
+        let images = NodeStore::new(compute.hosts(), app.config());
         Ok(Self {
             app,
             identity,
@@ -192,15 +189,16 @@ impl Onet {
     }
 }
 
-/// Makes this machine known as a host, as soon as QEMU is there and there is a location that it is in.
-async fn enlist_qemu(onet: Onet, mut stop: watch::Receiver<bool>) {
+/// Makes this machine known as a host, as soon as its hypervisor is there and there is a location that it is in.
+async fn enlist_this_host(onet: Onet, mut stop: watch::Receiver<bool>) {
     const PAUSE: Duration = Duration::from_secs(30);
     let mut told = false;
     loop {
-        let enlisted = match Qemu::open(qemu_settings(onet.app.config())).await {
-            Ok(qemu) => onet.enlist(Arc::new(qemu)).await,
+        let enlisted = match compute::hosts::open(onet.app.config()).await {
+            Ok(driver) => onet.enlist(driver).await,
             Err(error) => Err(error.to_string()),
         };
+        onet.compute.hosts().set_opening(false);
         match enlisted {
             Ok(true) => return,
             Ok(false) => {}
@@ -215,28 +213,6 @@ async fn enlist_qemu(onet: Onet, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(PAUSE) => {}
             _ = stop.changed() => return,
         }
-    }
-}
-
-/// Where this node's hypervisor keeps machines and images.
-fn hypervisor_folder(config: &Config) -> PathBuf {
-    config.data_dir.join("hypervisor")
-}
-
-fn qemu_settings(config: &Config) -> QemuSettings {
-    let settings = &config.compute;
-    let told = |text: &String| (!text.is_empty()).then(|| text.clone());
-    QemuSettings {
-        program: settings.qemu_program.clone(),
-        acceleration: if settings.qemu_acceleration {
-            Acceleration::Auto
-        } else {
-            Acceleration::Software
-        },
-        network_namespace: told(&settings.network_namespace),
-        run_as: told(&settings.qemu_run_as),
-        control_group: told(&settings.qemu_control_group).map(Into::into),
-        ..QemuSettings::new(hypervisor_folder(config))
     }
 }
 
@@ -278,8 +254,9 @@ impl Workers {
                 stopped.clone(),
             )));
         }
-        if onet.app.config().compute.hypervisor == HypervisorKind::Qemu {
-            running.push(tokio::spawn(enlist_qemu(onet.clone(), stopped.clone())));
+        if onet.app.config().compute.hypervisor != HypervisorKind::None {
+            onet.compute.hosts().set_opening(true);
+            running.push(tokio::spawn(enlist_this_host(onet.clone(), stopped.clone())));
         }
         running.push(tokio::spawn(housekeeping(onet.clone(), stopped.clone())));
         if onet.app.config().tasks.chores

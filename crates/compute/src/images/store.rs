@@ -6,11 +6,14 @@ use async_trait::async_trait;
 use hypervisor::{
     Hypervisor, HypervisorError, ImageId, Result, VmId,
     images::{ExportOptions, Image, ImportOptions, Progress, Source},
-    qemu::{Qemu, QemuSettings},
 };
+use kernel::config::Config;
 use tokio::sync::OnceCell;
 
-use crate::{hosts::Hosts, instances::api::InstanceId};
+use crate::{
+    hosts::{self, Hosts},
+    instances::api::InstanceId,
+};
 
 /// Where the files of images are kept. Every call may be repeated.
 #[async_trait]
@@ -53,27 +56,24 @@ impl ImageStore for OneHost {
     }
 }
 
-/// This machine, with QEMU; its folder is opened when it is first needed.
+/// This machine, opened when it is first needed.
 #[derive(Debug)]
 pub struct LocalHost {
-    folder: PathBuf,
+    config: Config,
     opened: OnceCell<OneHost>,
 }
 
 impl LocalHost {
-    /// A host with its data in `folder`, which need not exist.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
+    /// The host that these settings say.
+    pub fn new(config: &Config) -> Self {
         Self {
-            folder: folder.into(),
+            config: config.clone(),
             opened: OnceCell::new(),
         }
     }
 
     async fn host(&self) -> Result<&OneHost> {
-        let open = || async {
-            let qemu = Qemu::open(QemuSettings::new(&self.folder)).await?;
-            Ok::<_, HypervisorError>(OneHost(Arc::new(qemu)))
-        };
+        let open = || async { Ok::<_, HypervisorError>(OneHost(hosts::open(&self.config).await?)) };
         self.opened.get_or_try_init(open).await
     }
 }
@@ -93,19 +93,19 @@ impl ImageStore for LocalHost {
     }
 }
 
-/// The host of this node once it is known, and its folder until then: commands bring images where nothing runs yet.
+/// The host of this node once it is known, and what its folder has until then: commands bring images where nothing runs yet.
 #[derive(Debug)]
 pub struct NodeStore {
     hosts: Hosts,
-    folder: LocalHost,
+    local: LocalHost,
 }
 
 impl NodeStore {
-    /// The node's hosts, and the folder in which its own has its data.
-    pub fn new(hosts: &Hosts, folder: impl Into<PathBuf>) -> Self {
+    /// The node's hosts, and the settings of its own.
+    pub fn new(hosts: &Hosts, config: &Config) -> Self {
         Self {
             hosts: hosts.clone(),
-            folder: LocalHost::new(folder),
+            local: LocalHost::new(config),
         }
     }
 
@@ -119,21 +119,21 @@ impl ImageStore for NodeStore {
     async fn import(&self, file: PathBuf, options: &ImportOptions, progress: &Progress) -> Result<Image> {
         match self.host() {
             Some(host) => host.import(file, options, progress).await,
-            None => self.folder.import(file, options, progress).await,
+            None => self.local.import(file, options, progress).await,
         }
     }
 
     async fn export(&self, instance: InstanceId, options: &ExportOptions) -> Result<Image> {
         match self.host() {
             Some(host) => host.export(instance, options).await,
-            None => self.folder.export(instance, options).await,
+            None => self.local.export(instance, options).await,
         }
     }
 
     async fn remove(&self, image: &ImageId) -> Result<()> {
         match self.host() {
             Some(host) => host.remove(image).await,
-            None => self.folder.remove(image).await,
+            None => self.local.remove(image).await,
         }
     }
 }

@@ -96,7 +96,7 @@ pub(crate) async fn read(work: &Work) -> Result<Option<Facts>, StepError> {
 
 /// Writes what cloud-init reads at the machine's next start.
 pub(crate) async fn renew_seed(app: &App, hosts: &Hosts, facts: &Facts) -> Result<(), StepError> {
-    let driver = hosts.driver(facts.machine.host_id)?;
+    let driver = hosts.driver(facts.machine.host_id).await?;
     let seed = plan::seed(facts, &app.config().compute, app.sealer())?;
     driver
         .set_seed(plan::vm_of(facts.instance.id), &seed)
@@ -152,7 +152,7 @@ impl Step for MachineStep {
             let Some(facts) = read(work).await? else {
                 return Ok(());
             };
-            let driver = self.hosts.driver(facts.machine.host_id)?;
+            let driver = self.hosts.driver(facts.machine.host_id).await?;
             let vm = plan::vm_of(facts.instance.id);
             match self.act {
                 Act::PrepareDisk => driver.destroy(vm).await.map_err(failed),
@@ -225,7 +225,7 @@ fn gone() -> StepError {
 
 impl MachineStep {
     async fn carry_out(&self, work: &Work, facts: &Facts) -> Result<(), StepError> {
-        let driver = self.hosts.driver(facts.machine.host_id)?;
+        let driver = self.hosts.driver(facts.machine.host_id).await?;
         let settings = &work.app.config().compute;
         let vm: VmId = plan::vm_of(facts.instance.id);
         // The same task asks for the same thing, however often its step is repeated.
@@ -278,7 +278,7 @@ impl MachineStep {
         if self.act != Act::Resize {
             return self.carry_out(work, &before).await;
         }
-        let driver = self.hosts.driver(after.machine.host_id)?;
+        let driver = self.hosts.driver(after.machine.host_id).await?;
         let vm = plan::vm_of(after.instance.id);
         let old = plan::size(&before);
         match driver.resize(vm, old).await {

@@ -48,7 +48,7 @@ impl NetworkDriver for MachineInterfaces {
         Box::pin(async move {
             if let Some(facts) = read(app, instance).await? {
                 let settings = &app.config().compute;
-                let driver = self.hosts.driver(facts.machine.host_id)?;
+                let driver = self.hosts.driver(facts.machine.host_id).await?;
                 let interface = plan::private_interface(&facts, vpc, settings)?;
                 if let hypervisor::Connection::Bridge { bridge } = &interface.connection {
                     driver.ensure_bridge(bridge).await.map_err(failed)?;
@@ -65,7 +65,7 @@ impl NetworkDriver for MachineInterfaces {
     fn detach<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Changed<'a> {
         Box::pin(async move {
             if let Some(facts) = read(app, instance).await? {
-                let driver = self.hosts.driver(facts.machine.host_id)?;
+                let driver = self.hosts.driver(facts.machine.host_id).await?;
                 let interface = InterfaceId(facts.machine.private_interface_id.uuid());
                 driver
                     .detach_interface(plan::vm_of(instance), interface)

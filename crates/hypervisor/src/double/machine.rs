@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::guest::{self, Page, System};
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// What is known of a machine.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Machine {
     pub(super) spec: Option<VmSpec>,
     pub(super) disk: Option<RootDisk>,
@@ -27,7 +28,9 @@ pub(super) struct Machine {
     pub(super) rescue_boots: u32,
     /// Whether its system looks away.
     pub(super) hangs: bool,
+    #[serde(skip)]
     pub(super) log: Vec<u8>,
+    #[serde(skip)]
     pub(super) run: Option<Run>,
     /// How the last run ended.
     pub(super) ended: Option<Ended>,
@@ -69,8 +72,27 @@ impl Machine {
                 format!("{vm} has no root disk"),
             ));
         }
+        self.power_on(Instant::now())?;
+        self.boot();
+        Ok(())
+    }
+
+    /// It has been running all the time, for so long: nobody looked.
+    pub(super) fn run_on(&mut self, time: Duration) -> Result<()> {
+        let now = Instant::now();
+        self.power_on(now.checked_sub(time).unwrap_or(now))?;
+        self.show();
+        Ok(())
+    }
+
+    /// How long its power has been on.
+    pub(super) fn on_for(&self) -> Option<Duration> {
+        self.run.as_ref().map(|run| run.since.elapsed())
+    }
+
+    fn power_on(&mut self, since: Instant) -> Result<()> {
         self.run = Some(Run {
-            since: Instant::now(),
+            since,
             system: System::default(),
             counted: None,
             pages: Vec::new(),
@@ -78,7 +100,6 @@ impl Machine {
         for interface in self.interfaces() {
             self.serve(&interface)?;
         }
-        self.boot();
         Ok(())
     }
 
@@ -91,14 +112,24 @@ impl Machine {
         *boots += 1;
         let boots = *boots;
         let seed = self.seed.clone().unwrap_or_default();
-        let Some(run) = &self.run else {
-            return;
-        };
         let line = format!(
             "{} is up: instance {}, boot {boots}\r\n",
             seed.hostname, seed.instance_id
         );
         self.log.extend_from_slice(line.as_bytes());
+        self.show();
+    }
+
+    /// What the system that is up says of itself.
+    fn show(&self) {
+        let Some(run) = &self.run else {
+            return;
+        };
+        let seed = self.seed.clone().unwrap_or_default();
+        let boots = match self.rescue {
+            Some(_) => self.rescue_boots,
+            None => self.boots,
+        };
         let spec = self.spec.as_ref();
         run.system.set(
             seed.hostname,

@@ -1,14 +1,16 @@
-//! A hypervisor in memory, for tests of what is built on the trait.
+//! A hypervisor that runs nothing: for tests of what is built on the trait, and for sandboxes.
 //!
 //! It keeps the trait's promises as a real one does (the behaviour suite says so), simulates the system of the demo
-//! image, and fails as told: before an effect, after it, in passing or for good, late. It is never part of an
-//! installation.
+//! image, and fails as told: before an effect, after it, in passing or for good, late. [`Double::new`] is in memory
+//! only; [`Double::open`] has a folder, and finds its machines again after its process was killed.
 
 mod guest;
+mod kept;
 mod machine;
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -17,7 +19,10 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
-use self::machine::{Machine, Run};
+use self::{
+    kept::Kept,
+    machine::{Machine, Run},
+};
 use crate::{
     driver::{Hypervisor, Stream},
     error::{HypervisorError, Result},
@@ -55,12 +60,29 @@ struct Host {
     calls: Vec<(&'static str, Option<VmId>)>,
     faults: Vec<(&'static str, Fault)>,
     delays: BTreeMap<&'static str, Duration>,
+    kept: Option<Kept>,
 }
 
 impl Double {
     /// A host with nothing on it.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A host with what is in this folder, which is made if need be. The machines that ran run on.
+    ///
+    /// # Errors
+    /// The folder can't be used, or holds something else.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let kept = Kept::open(folder)?;
+        let host = Host {
+            machines: kept.machines()?,
+            kept: Some(kept),
+            ..Host::default()
+        };
+        Ok(Self {
+            host: Arc::new(Mutex::new(host)),
+        })
     }
 
     /// The next call of this name (a method of the trait) meets the fault. Several wait in line.
@@ -176,8 +198,23 @@ impl Double {
         }
     }
 
+    /// A call that changes the machine.
+    async fn change<T>(
+        &self,
+        name: &'static str,
+        vm: VmId,
+        work: impl FnOnce(&mut Host) -> Result<T> + Send,
+    ) -> Result<T> {
+        let work = |host: &mut Host| {
+            let done = work(host)?;
+            host.keep(vm)?;
+            Ok(done)
+        };
+        self.call(name, Some(vm), work).await
+    }
+
     /// Waits for the system to switch itself off.
-    async fn powers_off(&self, vm: VmId, limit: Duration) -> Shutdown {
+    async fn powers_off(&self, vm: VmId, limit: Duration) -> Result<Shutdown> {
         if self
             .host()
             .machines
@@ -188,21 +225,44 @@ impl Double {
         }
         let mut host = self.host();
         match host.machines.get_mut(&vm) {
-            Some(machine) if machine.hangs && machine.run.is_some() => Shutdown::StillRunning,
-            Some(machine) => {
-                machine.end(Ended::Orderly);
-                Shutdown::Off
-            }
-            None => Shutdown::Off,
+            Some(machine) if machine.hangs && machine.run.is_some() => return Ok(Shutdown::StillRunning),
+            Some(machine) => machine.end(Ended::Orderly),
+            None => {}
         }
+        host.keep(vm)?;
+        Ok(Shutdown::Off)
     }
 }
 
 impl Host {
-    fn image(&self, id: &ImageId) -> Result<&Image> {
-        self.images.get(id).ok_or_else(|| {
+    /// Writes down what has become of a machine, where there is a folder. The caller holds the host: what a file says
+    /// is in the order of what happened.
+    fn keep(&self, vm: VmId) -> Result<()> {
+        let kept = self.kept.as_ref();
+        kept.map_or(Ok(()), |kept| kept.keep(vm, self.machines.get(&vm)))
+    }
+
+    fn images(&self) -> Result<BTreeMap<ImageId, Image>> {
+        let kept = self.kept.as_ref().map(Kept::images);
+        kept.unwrap_or_else(|| Ok(self.images.clone()))
+    }
+
+    fn image(&self, id: &ImageId) -> Result<Image> {
+        self.images()?.remove(id).ok_or_else(|| {
             HypervisorError::last("The image is not available.", format!("there is no image {id}"))
         })
+    }
+
+    /// Adds an image, unless it is there.
+    fn take_image(&mut self, image: Image) -> Result<Image> {
+        if let Some(known) = self.images()?.remove(&image.id) {
+            return Ok(known);
+        }
+        if let Some(kept) = &self.kept {
+            kept.keep_image(&image)?;
+        }
+        self.images.insert(image.id.clone(), image.clone());
+        Ok(image)
     }
 
     /// The machine, defined.
@@ -295,19 +355,19 @@ impl Hypervisor for Double {
                 return Err(too_large(options.max_virtual_bytes));
             }
             let image = Image {
-                id: id.clone(),
+                id,
                 format,
                 virtual_size,
                 min_disk_bytes: options.min_disk_bytes.max(virtual_size),
                 min_memory_mib: options.min_memory_mib,
             };
-            Ok(host.images.entry(id).or_insert(image).clone())
+            host.take_image(image)
         })
         .await
     }
 
     async fn images(&self) -> Result<Vec<Image>> {
-        Ok(self.host().images.values().cloned().collect())
+        Ok(self.host().images()?.into_values().collect())
     }
 
     async fn remove_image(&self, image: &ImageId) -> Result<()> {
@@ -319,7 +379,7 @@ impl Hypervisor for Double {
                 ));
             }
             host.images.remove(image);
-            Ok(())
+            host.kept.as_ref().map_or(Ok(()), |kept| kept.forget_image(image))
         })
         .await
     }
@@ -351,14 +411,14 @@ impl Hypervisor for Double {
                 min_disk_bytes: disk.size_bytes,
                 min_memory_mib: options.min_memory_mib,
             };
-            host.boots.insert(id.clone(), boots);
-            Ok(host.images.entry(id).or_insert(image).clone())
+            host.boots.insert(id, boots);
+            host.take_image(image)
         })
         .await
     }
 
     async fn prepare_disk(&self, vm: VmId, disk: &RootDisk) -> Result<()> {
-        self.call("prepare_disk", Some(vm), |host| {
+        self.change("prepare_disk", vm, |host| {
             if host
                 .machines
                 .get(&vm)
@@ -377,7 +437,7 @@ impl Hypervisor for Double {
     }
 
     async fn define(&self, spec: &VmSpec) -> Result<()> {
-        self.call("define", Some(spec.id), |host| {
+        self.change("define", spec.id, |host| {
             spec.check()?;
             let machine = host.machine(spec.id);
             if machine.spec.as_ref() != Some(spec) && machine.run.is_some() {
@@ -390,7 +450,7 @@ impl Hypervisor for Double {
     }
 
     async fn set_seed(&self, vm: VmId, seed: &Seed) -> Result<()> {
-        self.call("set_seed", Some(vm), |host| {
+        self.change("set_seed", vm, |host| {
             seed.disk()?;
             host.machine(vm).seed = Some(seed.clone());
             Ok(())
@@ -399,17 +459,16 @@ impl Hypervisor for Double {
     }
 
     async fn start(&self, vm: VmId) -> Result<()> {
-        self.call("start", Some(vm), |host| host.defined(vm)?.start(vm))
-            .await
+        self.change("start", vm, |host| host.defined(vm)?.start(vm)).await
     }
 
     async fn shutdown(&self, vm: VmId, limit: Duration) -> Result<Shutdown> {
         self.call("shutdown", Some(vm), |_| Ok(())).await?;
-        Ok(self.powers_off(vm, limit).await)
+        self.powers_off(vm, limit).await
     }
 
     async fn stop(&self, vm: VmId) -> Result<()> {
-        self.call("stop", Some(vm), |host| {
+        self.change("stop", vm, |host| {
             if let Some(machine) = host.machines.get_mut(&vm) {
                 machine.end(Ended::Cut);
             }
@@ -427,17 +486,17 @@ impl Hypervisor for Double {
         if done {
             return Ok(());
         }
-        self.powers_off(vm, limit).await;
+        self.powers_off(vm, limit).await?;
         let mut host = self.host();
         let machine = host.defined(vm)?;
         machine.end(Ended::Cut);
         machine.start(vm)?;
         machine.done = Some(request);
-        Ok(())
+        host.keep(vm)
     }
 
     async fn reset(&self, vm: VmId, request: RequestId) -> Result<()> {
-        self.call("reset", Some(vm), |host| {
+        self.change("reset", vm, |host| {
             let machine = host.defined(vm)?;
             if machine.done == Some(request) {
                 return Ok(());
@@ -453,12 +512,12 @@ impl Hypervisor for Double {
     }
 
     async fn resize(&self, vm: VmId, size: Size) -> Result<()> {
-        self.call("resize", Some(vm), |host| host.defined(vm)?.resize(size))
+        self.change("resize", vm, |host| host.defined(vm)?.resize(size))
             .await
     }
 
     async fn reinstall(&self, vm: VmId, request: RequestId, disk: &RootDisk) -> Result<()> {
-        self.call("reinstall", Some(vm), |host| {
+        self.change("reinstall", vm, |host| {
             if host.defined(vm)?.done == Some(request) {
                 return Ok(());
             }
@@ -478,7 +537,7 @@ impl Hypervisor for Double {
     }
 
     async fn enter_rescue(&self, vm: VmId, image: &ImageId) -> Result<()> {
-        self.call("enter_rescue", Some(vm), |host| {
+        self.change("enter_rescue", vm, |host| {
             host.image(image)?;
             let machine = host.defined(vm)?;
             if machine.run.is_some() {
@@ -494,7 +553,7 @@ impl Hypervisor for Double {
     }
 
     async fn leave_rescue(&self, vm: VmId) -> Result<()> {
-        self.call("leave_rescue", Some(vm), |host| {
+        self.change("leave_rescue", vm, |host| {
             let Some(machine) = host
                 .machines
                 .get_mut(&vm)
@@ -512,10 +571,8 @@ impl Hypervisor for Double {
     }
 
     async fn attach_interface(&self, vm: VmId, interface: &Interface) -> Result<()> {
-        self.call("attach_interface", Some(vm), |host| {
-            host.defined(vm)?.attach(interface)
-        })
-        .await
+        self.change("attach_interface", vm, |host| host.defined(vm)?.attach(interface))
+            .await
     }
 
     async fn ensure_bridge(&self, _bridge: &str) -> Result<()> {
@@ -523,11 +580,9 @@ impl Hypervisor for Double {
     }
 
     async fn detach_interface(&self, vm: VmId, interface: InterfaceId) -> Result<()> {
-        self.call("detach_interface", Some(vm), |host| {
-            match host.machines.get_mut(&vm) {
-                Some(machine) => machine.detach(interface),
-                None => Ok(()),
-            }
+        self.change("detach_interface", vm, |host| match host.machines.get_mut(&vm) {
+            Some(machine) => machine.detach(interface),
+            None => Ok(()),
         })
         .await
     }
@@ -579,7 +634,7 @@ impl Hypervisor for Double {
     }
 
     async fn destroy(&self, vm: VmId) -> Result<()> {
-        self.call("destroy", Some(vm), |host| {
+        self.change("destroy", vm, |host| {
             host.machines.remove(&vm);
             Ok(())
         })

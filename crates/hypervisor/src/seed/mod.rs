@@ -11,6 +11,7 @@ use std::{
     net::IpAddr,
 };
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
@@ -25,7 +26,7 @@ const DOCUMENTS_BYTES: usize = 512 << 10;
 const LABEL: [u8; 11] = *b"cidata     ";
 
 /// What a machine is told.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seed {
     /// Another one than before makes cloud-init do everything anew, as after a reinstallation.
     pub instance_id: String,
@@ -54,7 +55,7 @@ impl fmt::Debug for Seed {
 }
 
 /// The set-up of interfaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// The interfaces. One without addresses asks by DHCP.
     pub interfaces: Vec<Interface>,

@@ -91,11 +91,22 @@ pub(crate) fn seed(hostname: &str, instance: &str) -> Seed {
 pub(crate) struct DoubleBench {
     double: Double,
     image: ImageId,
+    /// Where it keeps its machines, if anywhere.
+    folder: Option<tempfile::TempDir>,
 }
 
 impl DoubleBench {
     pub(crate) async fn new() -> Self {
-        let double = Double::new();
+        Self::with(Double::new(), None).await
+    }
+
+    /// One that finds its machines again after its process has ended.
+    pub(crate) async fn kept() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::with(Double::open(folder.path()).unwrap(), Some(folder)).await
+    }
+
+    async fn with(double: Double, folder: Option<tempfile::TempDir>) -> Self {
         let options = ImportOptions {
             min_memory_mib: 64,
             ..ImportOptions::default()
@@ -108,6 +119,7 @@ impl DoubleBench {
         Self {
             double,
             image: image.id,
+            folder,
         }
     }
 
@@ -123,7 +135,10 @@ impl Bench for DoubleBench {
     }
 
     async fn reopened(&self) -> Box<dyn Hypervisor> {
-        Box::new(self.double.clone())
+        match &self.folder {
+            Some(folder) => Box::new(Double::open(folder.path()).unwrap()),
+            None => Box::new(self.double.clone()),
+        }
     }
 
     fn image(&self) -> &ImageId {

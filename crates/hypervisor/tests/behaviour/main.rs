@@ -39,6 +39,20 @@ mod double {
     }
 }
 
+mod sandbox {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_machine_s_life() {
+        life::whole(&DoubleBench::kept().await).await;
+    }
+
+    #[tokio::test]
+    async fn an_image_of_a_disk() {
+        life::copied(&DoubleBench::kept().await).await;
+    }
+}
+
 mod qemu {
     use super::*;
 

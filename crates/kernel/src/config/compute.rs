@@ -70,6 +70,8 @@ fn amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Amount, D
 pub enum HypervisorKind {
     /// QEMU processes on this machine.
     Qemu,
+    /// Nothing: machines are only said to run.
+    Sandbox,
     /// Nobody: this node serves requests, or records only.
     None,
 }

@@ -591,7 +591,9 @@ on_both! {
     async fn operators_give_images_their_files(server: Server, |config| { low_limits(config) }) {
         let world = World::new().await;
         let host = tempfile::tempdir().unwrap();
-        let store = LocalHost::new(host.path().join("hypervisor"));
+        let mut config = server.app.config().clone();
+        config.data_dir = host.path().to_owned();
+        let store = LocalHost::new(&config);
         let folder = world.folder.path();
         qemu_img(folder, &["create", "-q", "-f", "qcow2", "next.qcow2", "12G"]);
         qemu_img(folder, &["create", "-q", "-f", "qcow2", "-u", "-b", "/etc/shadow", "-F", "raw", "backing.qcow2", "1M"]);

@@ -32,6 +32,7 @@ mod login;
 mod machines;
 mod machines_debian;
 mod machines_real;
+mod machines_storm;
 mod mail;
 mod members;
 mod metrics;
