@@ -21,7 +21,7 @@ use crate::{
     options::{Plan, Server},
     report::{Goal, step},
     scenarios::{
-        lists, logins, machines, resources, statements,
+        boots, lists, logins, machines, resources, statements,
         storms::{self, COPY, DATABASE, Subject},
     },
     script::Script,
@@ -52,13 +52,15 @@ async fn measure(plan: &Plan) -> Result<()> {
         println!("\nA smoke run: these figures mean nothing.");
     }
     if plan.machines_only {
-        let goals = machines::run(plan).await?;
+        let mut goals = machines::run(plan).await?;
+        goals.extend(boots::run(plan).await?);
         report::goals(&goals);
         return Ok(());
     }
     let mut goals = storms_and_resources(plan).await?;
     if !plan.storms_only {
         goals.extend(machines::run(plan).await?);
+        goals.extend(boots::run(plan).await?);
         if plan.large_projects > 0 {
             goals.push(lists::on_sqlite(plan).await?);
         }

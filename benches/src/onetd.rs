@@ -105,6 +105,15 @@ impl Installation {
         Ok(())
     }
 
+    /// Runs a command to its end, for what it prints.
+    pub(crate) fn output(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.command(arguments).stderr(Stdio::inherit()).output()?;
+        if !output.status.success() {
+            bail!("`onetd {}` failed: {}", arguments.join(" "), output.status);
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// Its data folder.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

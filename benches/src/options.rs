@@ -35,7 +35,7 @@ pub(crate) struct Options {
     /// Only the storms of PUT and GET with their baseline, without lists, starts and logins.
     #[arg(long)]
     storms_only: bool,
-    /// Only what is measured of 1,000 machines in a sandbox.
+    /// Only what is measured of machines: 1,000 in a sandbox, and some on QEMU.
     #[arg(long)]
     machines_only: bool,
     /// The release build of `onetd`.
@@ -67,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) machines_only: bool,
     /// Machines in the sandbox.
     pub(crate) machines: usize,
+    /// Machines that are started on QEMU.
+    pub(crate) boots: usize,
     pub(crate) onetd: PathBuf,
     /// Without a server, SQLite alone is measured.
     pub(crate) postgres: Option<Server>,
@@ -131,6 +133,7 @@ impl Plan {
             storms_only: options.storms_only,
             machines_only: options.machines_only,
             machines: if options.quick { 20 } else { 1000 },
+            boots: if options.quick { 1 } else { 30 },
             onetd,
             postgres,
         })

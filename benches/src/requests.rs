@@ -189,6 +189,12 @@ impl Tenant {
         );
     }
 
+    /// Writes a DELETE of what `rest` names below the first project's `compute`.
+    pub(crate) fn delete(&self, request: &mut Vec<u8>, rest: &str) {
+        self.head(request, "DELETE", &format!("{}{rest}", self.compute()));
+        request.extend_from_slice(b"\r\n");
+    }
+
     /// Reads what `rest` names below the first project's `compute`.
     pub(crate) async fn read_compute<T: DeserializeOwned>(
         &self,

@@ -4,6 +4,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -52,8 +53,8 @@ struct Found {
 }
 
 /// The installation at work.
-struct Yard {
-    running: Running,
+pub(super) struct Yard {
+    pub(super) running: Running,
     tenant: Rc<Tenant>,
     connection: Connection,
     /// The body of an order, without its end.
@@ -65,8 +66,10 @@ struct Yard {
 pub(crate) async fn run(plan: &Plan) -> Result<Vec<Goal>> {
     report::step(format!("making {} machines in a sandbox", plan.machines));
     let installation = Installation::load(&plan.onetd, None, 1, 1)?;
-    furnish(&installation)?;
-    let mut yard = Yard::open(&installation).await?;
+    let disk = installation.folder().join("disk.raw");
+    std::fs::write(&disk, vec![7; 1 << 20])?;
+    furnish(&installation, &disk, &SETTINGS)?;
+    let mut yard = Yard::open(&installation, &SETTINGS).await?;
     let begun = Instant::now();
     let accepted = yard.create(plan).await?;
     let rest = yard.rest("create_vps").await?;
@@ -147,9 +150,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Vec<Goal>> {
 }
 
 /// What machines need: an image, addresses, and a customer who can pay.
-fn furnish(installation: &Installation) -> Result<()> {
-    let disk = installation.folder().join("disk.raw");
-    std::fs::write(&disk, vec![7; 1 << 20])?;
+pub(super) fn furnish(installation: &Installation, disk: &Path, settings: &[(&str, &str)]) -> Result<()> {
     let disk = disk.to_str().context("a folder that is not UTF-8")?;
     let organization = installation.facts.organization_id.as_str();
     let pool = "addresses add-pool --location par1 --cidr 100.80.0.0/20 --gateway 100.80.0.1";
@@ -161,7 +162,7 @@ fn furnish(installation: &Installation) -> Result<()> {
         vec!["billing", "set-quota", organization, "instances", "1000000"],
     ];
     for command in commands {
-        installation.run(&command, &SETTINGS)?;
+        installation.run(&command, settings)?;
     }
     Ok(())
 }
@@ -173,8 +174,8 @@ struct Reads {
 }
 
 impl Yard {
-    async fn open(installation: &Installation) -> Result<Self> {
-        let running = installation.serve_with(&["serve"], &SETTINGS)?;
+    pub(super) async fn open(installation: &Installation, settings: &[(&str, &str)]) -> Result<Self> {
+        let running = installation.serve_with(&["serve"], settings)?;
         let tenant = Tenant::read(running.address, &installation.facts, false).await?;
         let mut connection = Connection::open(running.address).await?;
         let mut order = serde_json::Map::new();
@@ -218,6 +219,28 @@ impl Yard {
             anyhow::ensure!(begun.elapsed() < PATIENCE, "there is no host");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Orders one machine; the answer.
+    pub(super) async fn order(&mut self, name: &str) -> Result<Vec<u8>> {
+        let body = format!(r#"{},"name":"{name}"}}"#, self.order.trim_end_matches('}'));
+        let mut request = Vec::new();
+        self.tenant.post(&mut request, "/instances", &body);
+        self.expect(&request, 201).await
+    }
+
+    /// Deletes an instance.
+    pub(super) async fn delete(&mut self, id: &str) -> Result<()> {
+        let mut request = Vec::new();
+        self.tenant.delete(&mut request, &format!("/instances/{id}"));
+        self.expect(&request, 202).await.map(drop)
+    }
+
+    async fn expect(&mut self, request: &[u8], expected: u16) -> Result<Vec<u8>> {
+        let status = self.connection.send(request).await?;
+        let body = self.connection.body().to_vec();
+        anyhow::ensure!(status == expected, "{status}: {}", String::from_utf8_lossy(&body));
+        Ok(body)
     }
 
     /// Orders all machines, by several clients; the time until the last order was accepted.

@@ -1,5 +1,6 @@
 //! What is measured, one file each.
 
+pub(crate) mod boots;
 pub(crate) mod lists;
 pub(crate) mod logins;
 pub(crate) mod machines;
