@@ -24,6 +24,7 @@ use crate::screen::Screen;
 /// Generous: without hardware acceleration, on a machine that does other things too.
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
 const TASK_LIMIT: Duration = Duration::from_secs(180);
+const HOST_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(250);
 /// Where the demo's machines have their addresses: a network of this machine alone, that nobody else uses.
 const NETWORK: &str = "127.77.0.0/24";
@@ -94,6 +95,7 @@ pub(crate) fn perform(client: &Client, logins: &Logins, screen: Screen) -> Resul
     let client = &client.with_token(logins.customer("access_token")?);
     let instances = tour::instances_path(logins)?;
     let order = wanted(client, logins)?;
+    wait_for_host(client, logins, &order)?;
 
     screen.heading("What would a machine cost?");
     let path = format!("{instances}?dry_run=true");
@@ -206,6 +208,28 @@ fn wanted(client: &Client, logins: &Logins) -> Result<Value> {
         "location_id": pick("locations", "par1")?,
         "image_id": pick("images", IMAGE)?,
     }))
+}
+
+/// A host takes machines once it has tried out what it can do, which takes some seconds.
+fn wait_for_host(client: &Client, logins: &Logins, order: &Value) -> Result<()> {
+    let path = format!("{}/availability", tour::compute_path(logins)?);
+    let deadline = Instant::now() + HOST_LIMIT;
+    loop {
+        interrupt::check()?;
+        let places = client.call("GET", &path, None)?.expect(200)?;
+        let is_it = |place: &&Value| {
+            place["size_id"] == order["size_id"] && place["location_id"] == order["location_id"]
+        };
+        let found = places.as_array().and_then(|places| places.iter().find(is_it));
+        if found.is_some_and(|place| place["is_available"] == true) {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "this machine has no room for a virtual machine"
+        );
+        thread::sleep(POLL);
+    }
 }
 
 fn wait_for_tasks(client: &Client, instance: &str) -> Result<()> {
