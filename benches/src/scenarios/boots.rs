@@ -113,6 +113,7 @@ async fn boot(yard: &mut Yard, machines: &Path, number: usize) -> Result<Boot> {
         .duration_since(disk.created()?)
         .unwrap_or_default();
     let whole = (started(pid)? - accepted) * 1000.0;
+    yard.rest("create_vps").await?;
     yard.delete(&made.id).await?;
     while folder.exists() {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -256,7 +256,7 @@ impl Yard {
     }
 
     /// Waits until no task waits or runs; how many of this kind are completed.
-    async fn rest(&mut self, kind: &str) -> Result<usize> {
+    pub(super) async fn rest(&mut self, kind: &str) -> Result<usize> {
         let begun = Instant::now();
         loop {
             let mut left = 0;

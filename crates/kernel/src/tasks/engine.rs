@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use rand::seq::IndexedRandom;
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::Instrument;
 
@@ -62,7 +63,7 @@ impl Engine {
         let bell = self.app.store().bell();
         let poll = Duration::from_millis(self.app.config().tasks.poll_ms);
         while !*stop.borrow() {
-            match self.run_one(&stop).await {
+            match self.run_due(&stop, self.app.config().tasks.workers).await {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "the queue of tasks could not be read"),
@@ -80,13 +81,21 @@ impl Engine {
     /// # Errors
     /// The database can't be reached.
     pub async fn run_one(&self, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+        self.run_due(stop, 1).await
+    }
+
+    /// The same, with one of the first `most`: workers that look at the same moment should not all want the same one.
+    async fn run_due(&self, stop: &watch::Receiver<bool>, most: usize) -> Result<bool, StoreError> {
         let now = self.app.clock().now();
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let due = self
             .app
             .store()
-            .read("find_task", move |conn| rows::find_due(conn, now))
+            .read("find_task", move |conn| rows::find_due(conn, now, limit))
             .await?;
-        let Some(id) = due else { return Ok(false) };
+        let Some(id) = due.choose(&mut rand::rng()).copied() else {
+            return Ok(false);
+        };
         let owner = Id::<Any>::new();
         let until = now + self.lease();
         let claimed = self

@@ -119,35 +119,44 @@ pub(super) fn insert(tx: &mut Tx<'_>, task: &NewTask, run_at: Time) -> Result<Id
     Ok(row.id)
 }
 
-/// A task that may run now: due, under nobody's lease, and with no task of its resource before it or running.
-pub(super) fn find_due(conn: &mut Conn, now: Time) -> Result<Option<Id<Task>>, StoreError> {
-    let other = diesel::alias!(tasks as other);
-    let in_the_way = other.filter(
-        other
-            .field(tasks::resource_id)
-            .eq(tasks::resource_id)
-            .and(other.field(tasks::status).eq_any(["pending", "running"]))
-            .and(other.field(tasks::id).ne(tasks::id))
-            .and(
-                other
-                    .field(tasks::created)
-                    .lt(tasks::created)
-                    .or(other
+/// Tasks that may run now, at most so many: due, under nobody's lease, and with no task of their resource before them or
+/// running. First those that a worker has left behind, then those that wait the longest.
+///
+/// One status at a time: the index `tasks_due` then gives them in order, and however many wait, few are read.
+pub(super) fn find_due(conn: &mut Conn, now: Time, most: i64) -> Result<Vec<Id<Task>>, StoreError> {
+    let mut found = Vec::new();
+    for status in [TaskStatus::Running, TaskStatus::Pending] {
+        let other = diesel::alias!(tasks as other);
+        let in_the_way = other.filter(
+            other
+                .field(tasks::resource_id)
+                .eq(tasks::resource_id)
+                .and(other.field(tasks::status).eq_any(["pending", "running"]))
+                .and(other.field(tasks::id).ne(tasks::id))
+                .and(
+                    other
                         .field(tasks::created)
-                        .eq(tasks::created)
-                        .and(other.field(tasks::id).lt(tasks::id)))
-                    .or(other.field(tasks::status).eq("running")),
-            ),
-    );
-    let free = tasks::lease_until.is_null().or(tasks::lease_until.lt(Some(now)));
-    let due = tasks::table
-        .filter(tasks::status.eq_any(["pending", "running"]))
-        .filter(tasks::run_at.le(now))
-        .filter(free.assume_not_null())
-        .filter(not(exists(in_the_way)))
-        .order((tasks::run_at, tasks::id))
-        .select(tasks::id);
-    Ok(due.first(conn).optional()?)
+                        .lt(tasks::created)
+                        .or(other
+                            .field(tasks::created)
+                            .eq(tasks::created)
+                            .and(other.field(tasks::id).lt(tasks::id)))
+                        .or(other.field(tasks::status).eq("running")),
+                ),
+        );
+        let free = tasks::lease_until.is_null().or(tasks::lease_until.lt(Some(now)));
+        let due = tasks::table
+            .filter(tasks::status.eq(status))
+            .filter(tasks::run_at.le(now))
+            .filter(free.assume_not_null())
+            .filter(not(exists(in_the_way)))
+            .order((tasks::run_at, tasks::id))
+            .limit(most)
+            .select(tasks::id);
+        found.extend(due.load::<Id<Task>>(conn)?);
+    }
+    found.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    Ok(found)
 }
 
 /// Takes a task under a lease, if nobody was faster.
