@@ -40,7 +40,7 @@ impl Drop for Namespace {
     }
 }
 
-/// A control group that goes with the test, where there are any.
+/// A control group that goes with the test, where there are any. Its own: one that was killed may have left a guest in its.
 struct Group(PathBuf);
 
 impl Group {
@@ -49,7 +49,8 @@ impl Group {
         let mount = mounts
             .lines()
             .find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
-        let folder = PathBuf::from(mount.split(' ').nth(1)?).join("onet-hv-test");
+        let folder =
+            PathBuf::from(mount.split(' ').nth(1)?).join(format!("onet-hv-test-{}", std::process::id()));
         let made = std::fs::create_dir(&folder);
         if made.is_err() && !folder.exists() {
             println!("without control groups: {made:?}");
