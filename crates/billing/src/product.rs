@@ -21,17 +21,24 @@ pub trait Product: Send + Sync {
     /// The database refused.
     fn paid(&self, tx: &mut Tx<'_>, billing: &Billing, service: &ServiceRow) -> Result<(), StoreError>;
 
-    /// An invoice was not paid in time: stop it, and keep its data.
+    /// An invoice was not paid in time: stop it, and keep its data. By default nothing: what belongs to another
+    /// service stops with it.
     ///
     /// # Errors
     /// The database refused.
-    fn suspend(&self, tx: &mut Tx<'_>, billing: &Billing, service: &ServiceRow) -> Result<(), StoreError>;
+    fn suspend(&self, tx: &mut Tx<'_>, billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
+        let _ = (tx, billing, service);
+        Ok(())
+    }
 
-    /// Everything is paid again: let it run.
+    /// Everything is paid again: let it run. By default nothing, likewise.
     ///
     /// # Errors
     /// The database refused.
-    fn unsuspend(&self, tx: &mut Tx<'_>, billing: &Billing, service: &ServiceRow) -> Result<(), StoreError>;
+    fn unsuspend(&self, tx: &mut Tx<'_>, billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
+        let _ = (tx, billing, service);
+        Ok(())
+    }
 
     /// Its time is over (cancelled, or never paid): destroy it with its data.
     ///

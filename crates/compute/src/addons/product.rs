@@ -38,19 +38,6 @@ impl Product for Addons {
         begin(tx, billing, row)
     }
 
-    fn suspend(&self, _tx: &mut Tx<'_>, _billing: &Billing, _service: &ServiceRow) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn unsuspend(
-        &self,
-        _tx: &mut Tx<'_>,
-        _billing: &Billing,
-        _service: &ServiceRow,
-    ) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     fn terminate(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {
         end(tx, service)
     }

@@ -32,7 +32,8 @@ use crate::instances::{
 /// What billing calls an additional address.
 pub(crate) const KIND: &str = "ip_address";
 
-/// Sells additional addresses.
+/// Sells additional addresses. One stays until the time to pay is over: what stops for an unpaid invoice is the instance,
+/// for its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Addresses;
 
@@ -59,20 +60,6 @@ impl Product for Addresses {
             Some(instance) => give(tx, &instance, &priced, address),
             None => services::failed(tx, billing, service.id, "The instance is not there any more."),
         }
-    }
-
-    /// The address stays until the time to pay is over: what stops for an unpaid invoice is the instance, for its own.
-    fn suspend(&self, _tx: &mut Tx<'_>, _billing: &Billing, _service: &ServiceRow) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn unsuspend(
-        &self,
-        _tx: &mut Tx<'_>,
-        _billing: &Billing,
-        _service: &ServiceRow,
-    ) -> Result<(), StoreError> {
-        Ok(())
     }
 
     fn terminate(&self, tx: &mut Tx<'_>, _billing: &Billing, service: &ServiceRow) -> Result<(), StoreError> {

@@ -49,19 +49,6 @@ impl Product for Resizes {
         services::failed(tx, billing, service.id, "The instance can't be resized any more.")
     }
 
-    fn suspend(&self, _tx: &mut Tx<'_>, _billing: &Billing, _service: &ServiceRow) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn unsuspend(
-        &self,
-        _tx: &mut Tx<'_>,
-        _billing: &Billing,
-        _service: &ServiceRow,
-    ) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     fn terminate(
         &self,
         _tx: &mut Tx<'_>,

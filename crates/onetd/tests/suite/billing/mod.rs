@@ -43,19 +43,6 @@ impl Product for Nothing {
         Ok(())
     }
 
-    fn suspend(&self, _tx: &mut Tx<'_>, _billing: &Billing, _service: &ServiceRow) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn unsuspend(
-        &self,
-        _tx: &mut Tx<'_>,
-        _billing: &Billing,
-        _service: &ServiceRow,
-    ) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     fn terminate(
         &self,
         _tx: &mut Tx<'_>,
