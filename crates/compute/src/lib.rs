@@ -1,7 +1,7 @@
 //! Instances and what belongs to them.
 //!
 //! A folder a noun: [`catalogue`] (what can be bought: sizes, locations, images, add-ons), [`images`] (the files behind
-//! them), [`vpcs`], [`instances`], [`addresses`], [`ssh_keys`], [`tasks`] (the work on them); [`hosts`] and [`machines`]
+//! them), [`vpcs`], [`instances`], [`addresses`], [`networks`], [`ssh_keys`], [`tasks`] (the work on them); [`hosts`] and [`machines`]
 //! (what instances are in the outside world).
 
 pub mod addons;
@@ -16,6 +16,7 @@ pub mod instances;
 pub mod machines;
 pub mod metrics;
 pub mod network;
+pub mod networks;
 mod orders;
 mod product;
 pub mod reconciler;
@@ -103,6 +104,7 @@ impl Compute {
             .merge(instances::routes())
             .merge(addons::routes())
             .merge(addresses::routes())
+            .merge(networks::routes())
             .merge(ssh_keys::routes())
             .merge(hosts::routes())
             .merge(reconciler::routes())
@@ -120,6 +122,7 @@ impl Compute {
             vpcs::PERMISSIONS,
             instances::PERMISSIONS,
             addresses::PERMISSIONS,
+            networks::PERMISSIONS,
             ssh_keys::PERMISSIONS,
         ]
         .concat()

@@ -619,7 +619,8 @@ diesel::allow_tables_to_appear_in_same_query!(
 );
 diesel::allow_tables_to_appear_in_same_query!(images, image_files);
 diesel::allow_tables_to_appear_in_same_query!(instances, image_files);
-diesel::allow_tables_to_appear_in_same_query!(address_pools, released_addresses, locations);
+diesel::allow_tables_to_appear_in_same_query!(address_pools, released_addresses);
+diesel::allow_tables_to_appear_in_same_query!(address_pools, ip_addresses);
 diesel::joinable!(priced_addresses -> ip_addresses (address_id));
 diesel::allow_tables_to_appear_in_same_query!(priced_addresses, ip_addresses);
 diesel::allow_tables_to_appear_in_same_query!(instance_ssh_keys, ssh_keys);

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod app;
 pub mod audit;
+pub mod background;
 pub mod config;
 pub mod crash;
 pub mod http;

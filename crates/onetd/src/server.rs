@@ -15,6 +15,7 @@ use identity::{Identity, notifications::Events};
 use kernel::{
     App,
     audit::{self, SealKey},
+    background,
     config::{Config, HypervisorKind, MailTransport},
     http::{self, Areas},
     mail::{self, Mailer, SendMail},
@@ -24,7 +25,7 @@ use kernel::{
     tasks::Engine,
     time::Clock,
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task::JoinHandle};
 
 use crate::{account_pages, docs_page, openapi};
 
@@ -174,7 +175,7 @@ impl Onet {
         let areas = self.areas();
         self.app.name_operations(areas.operations());
         let service = http::build(&self.app, areas);
-        let workers = Workers::start(self);
+        let workers = Workers::start(self)?;
         let outcome = http::serve(&self.app, listener, service, stop).await;
         self.compute.consoles().end_all().await;
         workers.stop(&self.app).await;
@@ -182,10 +183,14 @@ impl Onet {
     }
 
     /// Runs tasks only, until `stop` is ready.
-    pub async fn work(&self, stop: impl Future<Output = ()> + Send) {
-        let workers = Workers::start(self);
+    ///
+    /// # Errors
+    /// No threads can be had.
+    pub async fn work(&self, stop: impl Future<Output = ()> + Send) -> std::io::Result<()> {
+        let workers = Workers::start(self)?;
         stop.await;
         workers.stop(&self.app).await;
+        Ok(())
     }
 }
 
@@ -235,28 +240,32 @@ fn payment_drivers(config: &Config) -> Result<Vec<Arc<dyn PaymentDriver>>, Strin
 struct Workers {
     stop: watch::Sender<bool>,
     running: Vec<JoinHandle<()>>,
+    /// Gives way to the one that serves requests.
+    background: Option<Runtime>,
 }
 
 impl Workers {
-    fn start(onet: &Onet) -> Self {
+    fn start(onet: &Onet) -> std::io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let mut running = onet.engine().start(&stopped);
+        let mut running = Vec::new();
+        if onet.app.config().compute.hypervisor != HypervisorKind::None {
+            onet.compute.hosts().set_opening(true);
+            // Consoles live as long as the requests: the host is theirs, too.
+            running.push(tokio::spawn(enlist_this_host(onet.clone(), stopped.clone())));
+        }
+        let runtime = background::runtime()?;
+        let background = runtime.enter();
+        running.push(onet.engine().start(&stopped));
         // Nodes that only serve requests leave the clocks to others, as they do with tasks.
         if onet.app.config().tasks.chores && onet.app.config().tasks.workers > 0 {
             running.push(tokio::spawn(billing::clocks::run(
                 onet.billing.clone(),
                 stopped.clone(),
             )));
-        }
-        if onet.app.config().tasks.chores && onet.app.config().tasks.workers > 0 {
             running.push(tokio::spawn(compute::reconciler::run(
                 onet.compute.clone(),
                 stopped.clone(),
             )));
-        }
-        if onet.app.config().compute.hypervisor != HypervisorKind::None {
-            onet.compute.hosts().set_opening(true);
-            running.push(tokio::spawn(enlist_this_host(onet.clone(), stopped.clone())));
         }
         running.push(tokio::spawn(housekeeping(onet.clone(), stopped.clone())));
         if onet.app.config().tasks.chores
@@ -268,15 +277,20 @@ impl Workers {
                 stopped,
             )));
         }
-        Self { stop, running }
+        drop(background);
+        Ok(Self {
+            stop,
+            running,
+            background: Some(runtime),
+        })
     }
 
     /// Tells them to end, and waits for their present steps as long as the settings allow.
-    async fn stop(self, app: &App) {
+    async fn stop(mut self, app: &App) {
         let _ = self.stop.send(true);
         let grace = Duration::from_secs(app.config().server.shutdown_grace_seconds);
         let all = async {
-            for worker in self.running {
+            for worker in &mut self.running {
                 let _ = worker.await;
             }
         };
@@ -284,6 +298,15 @@ impl Workers {
             tracing::warn!(
                 "some tasks were still running: another worker goes on with them when their leases end"
             );
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        // A runtime that is dropped waits for its threads, and nothing may wait here.
+        if let Some(runtime) = self.background.take() {
+            runtime.shutdown_background();
         }
     }
 }

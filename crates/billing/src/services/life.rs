@@ -1,7 +1,7 @@
 //! The life of a service: provisioned, renewed, suspended, resumed, ended. Each step is one transaction behind the lock
 //! of the organization's account, and looks first whether it is still to be done.
 
-use diesel::{ExpressionMethods, JoinOnDsl, QueryDsl, RunQueryDsl, SelectableHelper};
+use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl, SelectableHelper};
 use kernel::{
     access::User,
     id::Id,
@@ -12,6 +12,7 @@ use kernel::{
 
 use super::{
     cycle::Cycle,
+    owed::owed,
     rows::{self, ServiceId, ServiceRow, ServiceStatus},
     rules::{self, Due},
 };
@@ -23,7 +24,7 @@ use crate::{
     invoices::{self, Draft, InvoiceId, InvoiceRow, InvoiceStatus, InvoiceType, Line, Portion},
     letters::{self, Occasion},
     orders::{self, OrderStatus},
-    schema::{invoice_lines, invoices as invoice_rows, services},
+    schema::{invoice_lines, services},
     trip, usage,
 };
 
@@ -342,7 +343,7 @@ pub(crate) fn invoice_paid(
             rows::save(tx, &mut service, billing.settings().renewal_days)?;
         }
         let mut account = account.clone();
-        if service.status == ServiceStatus::Suspended && !owes(tx, &service, now)? {
+        if service.status == ServiceStatus::Suspended && owed(tx, &service, now)?.is_empty() {
             resume(tx, billing, &mut account, &mut service)?;
         }
         let is_due = service.next_billing_date.is_some_and(|date| date <= now);
@@ -354,7 +355,7 @@ pub(crate) fn invoice_paid(
 }
 
 /// Lets a suspended service run again.
-fn resume(
+pub(super) fn resume(
     tx: &mut Tx<'_>,
     billing: &Billing,
     account: &mut AccountRow,
@@ -372,21 +373,6 @@ fn resume(
     keep(tx, billing, service)?;
     billing.product(&service.kind)?.unsuspend(tx, billing, service)?;
     trip("billing.resumed")
-}
-
-/// Whether something is still overdue for which the service was suspended.
-fn owes(tx: &mut Tx<'_>, service: &ServiceRow, now: Time) -> Result<bool, StoreError> {
-    let renewal_owed = service.renewal_invoice_id.is_some() && !service.renewal_paid;
-    if renewal_owed && service.next_billing_date.is_some_and(|date| date <= now) {
-        return Ok(true);
-    }
-    let overdue: i64 = invoice_lines::table
-        .inner_join(invoice_rows::table.on(invoice_rows::id.eq(invoice_lines::invoice_id)))
-        .filter(invoice_lines::service_id.eq(service.id))
-        .filter(invoice_rows::status.eq(InvoiceStatus::Overdue))
-        .count()
-        .get_result(tx.conn())?;
-    Ok(overdue > 0)
 }
 
 /// The services on an invoice, each once.

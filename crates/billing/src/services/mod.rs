@@ -9,6 +9,7 @@ mod change;
 mod cycle;
 mod life;
 mod list;
+mod owed;
 mod rows;
 mod rules;
 
@@ -27,6 +28,7 @@ pub use self::{
     },
     cycle::Cycle,
     life::{failed, provisioned},
+    owed::pay_owed,
     rows::{ServiceId, ServiceKind, ServiceRow, ServiceStatus},
 };
 pub(crate) use self::{

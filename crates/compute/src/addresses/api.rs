@@ -91,3 +91,15 @@ impl Body for PatchedIPAddressReverseDNS {
     type Wire = Self;
     const PARTIAL: bool = true;
 }
+
+/// The body of `update_ip_address`.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "documents the body; `PatchedIPAddressReverseDNS` reads it"
+)]
+pub(crate) struct PatchedIPAddress {
+    /// PTR name; empty resets it to the default name
+    #[schema(required = false, max_length = 255, extensions(("x-allow-blank" = json!(true))))]
+    reverse_dns: String,
+}

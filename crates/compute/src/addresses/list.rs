@@ -1,4 +1,4 @@
-//! `list_ip_addresses`, `list_instance_ip_addresses` and `get_instance_ip_address`.
+//! `list_ip_addresses`, `get_ip_address`, `list_instance_ip_addresses` and `get_instance_ip_address`.
 
 use axum::{Json, extract::State};
 use diesel::{
@@ -6,8 +6,9 @@ use diesel::{
     SelectableHelper, TextExpressionMethods,
 };
 use kernel::{
-    access::{Permission, ProjectScope},
+    access::{Permission, Project, ProjectScope},
     http::{ApiError, ApiResult, NestedId, Page, PageOf, PathId, Query, Versioned, contains_pattern},
+    id::Id,
 };
 
 use super::{AddressesRead, rows};
@@ -92,6 +93,30 @@ pub(crate) async fn list_ip_addresses(
     read.await
 }
 
+/// [IP Addresses] Get an IP address
+///
+/// Read one address of the project, whichever instance holds it.
+#[utoipa::path(
+    get, path = "/v1/organizations/{organization_id}/projects/{project_id}/compute/ip-addresses/{id}",
+    tag = "Compute", operation_id = "get_ip_address",
+    params(
+        ("id" = uuid::Uuid, Path, description = "UUID of the address."),
+        ("organization_id" = String, Path, description = "Organization that owns the resource."),
+        ("project_id" = String, Path, description = "Project that contains the resource."),
+    ),
+    responses((status = 200, description = "Address", body = IPAddress), kernel::http::Refusals),
+    security(("BearerAuth" = [])),
+    extensions(("x-permission" = json!(AddressesRead::NAME)), ("x-minimum-role" = json!(AddressesRead::ROLE.as_str())),
+        ("x-scope" = json!(AddressesRead::SCOPE))),
+)]
+pub(crate) async fn get_ip_address(
+    scope: ProjectScope<AddressesRead>,
+    PathId(id): PathId<Address>,
+    State(compute): State<Compute>,
+) -> ApiResult<Versioned<IPAddress>> {
+    one(&compute, "get_ip_address", scope.project, None, id).await
+}
+
 /// [Instances] List IP addresses of a compute instance
 ///
 /// Addresses of the instance, by interface.
@@ -153,8 +178,25 @@ pub(crate) async fn get_instance_ip_address(
     NestedId(id): NestedId<Address>,
     State(compute): State<Compute>,
 ) -> ApiResult<Versioned<IPAddress>> {
-    let read = compute.app.store().read("get_instance_ip_address", move |conn| {
-        let row = rows::find(conn, scope.project, instance, id)?.ok_or_else(ApiError::not_found)?;
+    one(
+        &compute,
+        "get_instance_ip_address",
+        scope.project,
+        Some(instance),
+        id,
+    )
+    .await
+}
+
+async fn one(
+    compute: &Compute,
+    operation: &'static str,
+    project: Id<Project>,
+    instance: Option<Id<InstanceKind>>,
+    id: Id<Address>,
+) -> ApiResult<Versioned<IPAddress>> {
+    let read = compute.app.store().read(operation, move |conn| {
+        let row = rows::find(conn, project, instance, id)?.ok_or_else(ApiError::not_found)?;
         Ok(Versioned {
             version: row.modified.micros(),
             body: row.into(),

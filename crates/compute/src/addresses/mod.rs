@@ -45,6 +45,7 @@ permissions! {
 pub(crate) fn routes() -> OpenApiRouter<Compute> {
     OpenApiRouter::new()
         .routes(routes!(list::list_ip_addresses))
+        .routes(routes!(list::get_ip_address, update::update_ip_address))
         .routes(routes!(
             list::list_instance_ip_addresses,
             add::add_instance_ip_address

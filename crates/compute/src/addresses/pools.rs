@@ -3,16 +3,17 @@
 use std::{net::IpAddr, time::Duration};
 
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable,
-    RunQueryDsl, Selectable, SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, Insertable, NullableExpressionMethods, OptionalExtension,
+    QueryDsl, Queryable, RunQueryDsl, Selectable, SelectableHelper,
     dsl::{count_star, exists},
 };
 use ipnet::IpNet;
 use kernel::{
+    access::Project,
     audit::{AuditStatus, Changes, Event, Origin},
     http::{ApiError, ApiResult, Faults},
     id::{Any, Id},
-    store::{Conn, StoreError, Tx, lock},
+    store::{Conn, StoreError, Tx, lock, sql::MultiBackend},
     time::Time,
     words,
 };
@@ -243,27 +244,52 @@ pub struct Fill {
     pub free: i64,
 }
 
-/// All pools, by location and age: three queries.
+/// All pools, by location and age.
 ///
 /// # Errors
 /// The database refused.
 pub fn list(conn: &mut Conn, now: Time) -> Result<Vec<Fill>, StoreError> {
-    let pools: Vec<(PoolRow, String)> = address_pools::table
-        .inner_join(locations::table.on(locations::id.eq(address_pools::location_id)))
-        .order((locations::slug, address_pools::created, address_pools::id))
-        .select((PoolRow::as_select(), locations::slug))
+    let pools: Vec<PoolRow> = address_pools::table
+        .order((address_pools::created, address_pools::id))
+        .select(PoolRow::as_select())
+        .load(conn)?;
+    let mut fills = fills(conn, pools, now)?;
+    fills.sort_by(|one, other| one.location.cmp(&other.location));
+    Ok(fills)
+}
+
+/// The pools that addresses of a project's instances come from.
+pub(crate) fn of_project(project: Id<Project>) -> address_pools::BoxedQuery<'static, MultiBackend> {
+    let used = ip_addresses::table
+        .filter(ip_addresses::project_id.eq(project))
+        .filter(ip_addresses::instance_id.is_not_null())
+        .filter(ip_addresses::network_id.eq(address_pools::id.nullable()));
+    address_pools::table.filter(exists(used)).into_boxed()
+}
+
+/// How full pools are, in the same order: three queries, however many there are.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn fills(conn: &mut Conn, pools: Vec<PoolRow>, now: Time) -> Result<Vec<Fill>, StoreError> {
+    let ids: Vec<Id<Pool>> = pools.iter().map(|pool| pool.id).collect();
+    let places: Vec<(Id<Location>, String)> = locations::table
+        .filter(locations::id.eq_any(pools.iter().map(|pool| pool.location_id).collect::<Vec<_>>()))
+        .select((locations::id, locations::slug))
         .load(conn)?;
     let in_use: Vec<(Option<Id<Any>>, i64)> = ip_addresses::table
-        .filter(ip_addresses::network_id.is_not_null())
+        .filter(ip_addresses::network_id.eq_any(ids.iter().map(|id| id.cast::<Any>()).collect::<Vec<_>>()))
         .group_by(ip_addresses::network_id)
         .select((ip_addresses::network_id, count_star()))
         .load(conn)?;
     let resting: Vec<(Id<Pool>, i64)> = released_addresses::table
+        .filter(released_addresses::pool_id.eq_any(ids))
         .filter(released_addresses::free_at.gt(now))
         .group_by(released_addresses::pool_id)
         .select((released_addresses::pool_id, count_star()))
         .load(conn)?;
-    let fills = pools.into_iter().map(|(pool, location)| {
+    let fills = pools.into_iter().map(|pool| {
+        let place = places.iter().find(|(id, _)| *id == pool.location_id);
         let used = in_use.iter().find(|(id, _)| *id == Some(pool.id.cast()));
         let rest = resting.iter().find(|(id, _)| *id == pool.id);
         let (in_use, resting) = (
@@ -274,7 +300,7 @@ pub fn list(conn: &mut Conn, now: Time) -> Result<Vec<Fill>, StoreError> {
         let gateway = pool.gateway.parse().is_ok_and(|gateway| range.contains(gateway));
         let taken = in_use + resting + i64::from(gateway);
         Ok(Fill {
-            location,
+            location: place.map(|(_, slug)| slug.clone()).unwrap_or_default(),
             in_use,
             resting,
             free: pool.capacity.saturating_sub(taken).max(0),

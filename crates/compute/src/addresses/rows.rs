@@ -40,18 +40,18 @@ pub(super) fn of_instance(
     Ok(query.load(conn)?)
 }
 
-/// One address of an instance.
+/// One address of a project's instances: of any, or of this one.
 pub(super) fn find(
     conn: &mut Conn,
     project: Id<Project>,
-    instance: Id<InstanceKind>,
+    instance: Option<Id<InstanceKind>>,
     id: Id<Address>,
 ) -> Result<Option<AddressRow>, StoreError> {
-    let query = of_project(project)
-        .filter(ip_addresses::instance_id.eq(instance))
-        .filter(ip_addresses::id.eq(id))
-        .select(AddressRow::as_select());
-    Ok(query.first(conn).optional()?)
+    let mut query = of_project(project).filter(ip_addresses::id.eq(id));
+    if let Some(instance) = instance {
+        query = query.filter(ip_addresses::instance_id.eq(instance));
+    }
+    Ok(query.select(AddressRow::as_select()).first(conn).optional()?)
 }
 
 /// One address of an instance, kept from changing until this transaction ends.

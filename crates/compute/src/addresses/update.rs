@@ -1,4 +1,4 @@
-//! `update_instance_ip_address`: the name of an address.
+//! `update_ip_address` and `update_instance_ip_address`: the name of an address.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -7,11 +7,17 @@ use kernel::{
     access::{Permission, ProjectScope},
     audit::{AuditStatus, Changes, Event, Origin},
     http::{Answer, ApiError, ApiResult, Change, Faults, NestedId, PathId},
+    id::Id,
     store::Tx,
     tasks::NewTask,
 };
 
-use super::{AddressesManage, api::PatchedIPAddressReverseDNS, rows, rules, steps::SetReverseDns};
+use super::{
+    AddressesManage,
+    api::{PatchedIPAddress, PatchedIPAddressReverseDNS},
+    rows, rules,
+    steps::SetReverseDns,
+};
 use crate::{
     Compute,
     instances::{
@@ -19,6 +25,42 @@ use crate::{
         rows::AddressRow,
     },
 };
+
+/// [IP Addresses] Update an IP address
+///
+/// Set the reverse DNS name. The name must resolve to the address. An empty name resets it to the default name.
+#[utoipa::path(
+    patch,
+    path = "/v1/organizations/{organization_id}/projects/{project_id}/compute/ip-addresses/{id}",
+    tag = "Compute", operation_id = "update_ip_address",
+    params(
+        ("id" = uuid::Uuid, Path, description = "UUID of the address."),
+        ("organization_id" = String, Path, description = "Organization that owns the resource."),
+        ("project_id" = String, Path, description = "Project that contains the resource."),
+    ),
+    request_body(content = PatchedIPAddress),
+    responses(
+        (status = 200, description = "Done", body = IPAddress),
+        (status = 400, description = "The request does not validate"),
+        (status = 409, description = "A request with the same Idempotency-Key is still running"),
+        (status = 412, description = "If-Match names another version"),
+        (status = 413, description = "The body is too large"),
+        (status = 415, description = "The body is no JSON"),
+        (status = 422, description = "The Idempotency-Key was used for another request"),
+        kernel::http::Refusals,
+    ),
+    security(("BearerAuth" = [])),
+    extensions(("x-permission" = json!(AddressesManage::NAME)), ("x-minimum-role" = json!(AddressesManage::ROLE.as_str())),
+        ("x-scope" = json!(AddressesManage::SCOPE))),
+)]
+pub(crate) async fn update_ip_address(
+    scope: ProjectScope<AddressesManage>,
+    PathId(id): PathId<Address>,
+    State(compute): State<Compute>,
+    change: Change<PatchedIPAddressReverseDNS>,
+) -> ApiResult<Response> {
+    set_name(&compute, scope, None, id, change, "update_ip_address").await
+}
 
 /// [Instances] Set reverse DNS of an IP address
 ///
@@ -56,10 +98,34 @@ pub(crate) async fn update_instance_ip_address(
     State(compute): State<Compute>,
     change: Change<PatchedIPAddressReverseDNS>,
 ) -> ApiResult<Response> {
+    set_name(
+        &compute,
+        scope,
+        Some(instance),
+        id,
+        change,
+        "update_instance_ip_address",
+    )
+    .await
+}
+
+async fn set_name(
+    compute: &Compute,
+    scope: ProjectScope<AddressesManage>,
+    instance: Option<Id<InstanceKind>>,
+    id: Id<Address>,
+    change: Change<PatchedIPAddressReverseDNS>,
+    operation: &'static str,
+) -> ApiResult<Response> {
     let caller = scope.caller.clone();
-    let unresolved = unresolved_name(&compute, &scope, instance, id, &change).await?;
+    let unresolved = unresolved_name(compute, &scope, instance, id, &change).await?;
     let work = move |tx: &mut Tx<'_>, change: &Change<PatchedIPAddressReverseDNS>| {
-        let mut row = rows::find_locked(tx, scope.project, instance, id)?.ok_or_else(ApiError::not_found)?;
+        let found = rows::find(tx.conn(), scope.project, instance, id)?;
+        let holder = found
+            .and_then(|row| row.instance_id)
+            .ok_or_else(ApiError::not_found)?;
+        let row = rows::find_locked(tx, scope.project, holder, id)?;
+        let mut row = row.ok_or_else(ApiError::not_found)?;
         change.check_version(row.modified.micros())?;
         let name = change.body()?.reverse_dns.as_ref();
         let name = name.map_or(row.reverse_dns.as_str(), |name| rules::without_root(name));
@@ -89,9 +155,7 @@ pub(crate) async fn update_instance_ip_address(
         let version = row.modified.micros();
         Ok(Answer::ok(IPAddress::from(row), version))
     };
-    change
-        .run(&compute.app, &caller, "update_instance_ip_address", work)
-        .await
+    change.run(&compute.app, &caller, operation, work).await
 }
 
 /// The new name that is asked for, if it does not lead to the address. Looked up before the transaction, which touches
@@ -99,8 +163,8 @@ pub(crate) async fn update_instance_ip_address(
 async fn unresolved_name(
     compute: &Compute,
     scope: &ProjectScope<AddressesManage>,
-    instance: kernel::id::Id<InstanceKind>,
-    id: kernel::id::Id<Address>,
+    instance: Option<Id<InstanceKind>>,
+    id: Id<Address>,
     change: &Change<PatchedIPAddressReverseDNS>,
 ) -> ApiResult<Option<String>> {
     let name = change.body().ok().and_then(|body| body.reverse_dns.as_deref());
@@ -111,11 +175,7 @@ async fn unresolved_name(
     }
     let project = scope.project;
     let find = move |conn: &mut _| rows::find(conn, project, instance, id);
-    let row = compute
-        .app
-        .store()
-        .read("update_instance_ip_address", find)
-        .await?;
+    let row = compute.app.store().read("find_ip_address", find).await?;
     let Some(row) = row.filter(|row| row.reverse_dns != name) else {
         return Ok(None);
     };

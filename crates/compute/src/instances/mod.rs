@@ -28,8 +28,10 @@ pub(crate) mod rules;
 mod secrets;
 pub mod steps;
 mod tags;
+mod unsuspend;
 mod update;
 pub(crate) mod views;
+mod volumes;
 mod vpc;
 
 use kernel::permissions;
@@ -89,6 +91,8 @@ pub(crate) fn routes() -> OpenApiRouter<Compute> {
         ))
         .routes(routes!(billing_cycle::change_instance_billing_cycle))
         .routes(routes!(renew::renew_instance))
+        .routes(routes!(unsuspend::unsuspend_instance))
+        .routes(routes!(volumes::list_instance_volumes))
         .routes(routes!(
             protection::get_instance_protection,
             protection::change_instance_protection

@@ -156,7 +156,7 @@ fn instance(
     })
 }
 
-fn volume(row: VolumeRow, catalogue: &Catalogue) -> ApiResult<VolumeSummary> {
+pub(super) fn volume(row: VolumeRow, catalogue: &Catalogue) -> ApiResult<VolumeSummary> {
     let VolumeRow {
         id,
         organization_id: _,

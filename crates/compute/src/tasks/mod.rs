@@ -16,7 +16,10 @@ use kernel::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use self::list::{find, has_unfinished, newest_of, one};
+pub(crate) use self::{
+    list::{find, has_unfinished, newest_of, one},
+    path::InstancePath,
+};
 
 use crate::Compute;
 

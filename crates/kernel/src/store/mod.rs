@@ -35,7 +35,7 @@ use self::{
     tx::{Pending, run_on_postgres},
     writer::Writer,
 };
-use crate::{audit::SealKey, config, time::Clock};
+use crate::{audit::SealKey, background, config, time::Clock};
 
 /// The database of this installation. Clones share it.
 #[derive(Clone)]
@@ -44,8 +44,11 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     place: Place,
     connect: Connect,
+    /// Requests' connections,
     pool: Pool,
-    /// SQLite's; PostgreSQL writes through the pool.
+    /// and those of background work.
+    background: Pool,
+    /// SQLite's; PostgreSQL writes through the pools.
     writer: Option<Writer>,
     clock: Clock,
     timeout: Duration,
@@ -108,7 +111,13 @@ impl Store {
         let settings = &config.store;
         let timeout = Duration::from_millis(settings.timeout_ms);
         let io = |error: std::io::Error| StoreError::Unavailable(format!("no thread for the store: {error}"));
-        let (connect, pool, writer) = match &place {
+        let start = |size: usize, background: usize, connect: &Connect| {
+            let pool = Pool::start("store", size, settings.queue, connect, || {});
+            let give_way = background::give_way;
+            let back = Pool::start("store-back", background, settings.queue, connect, give_way);
+            Ok::<_, StoreError>((pool.map_err(io)?, back.map_err(io)?))
+        };
+        let (connect, (pool, background), writer) = match &place {
             Place::Sqlite(path) => {
                 let connect = sqlite::connector(path.clone(), settings);
                 drop(connect()?);
@@ -118,26 +127,23 @@ impl Store {
                     settings.sqlite_wal_limit_bytes,
                 )
                 .map_err(io)?;
-                let pool =
-                    Pool::start("store-read", settings.connections, settings.queue, &connect).map_err(io)?;
+                let pools = start(settings.connections, settings.background_connections, &connect)?;
                 let writer = Writer::start(&connect, settings.queue, settings.sqlite_group).map_err(io)?;
-                (connect, pool, Some(writer))
+                (connect, pools, Some(writer))
             }
             Place::Postgres(url) => {
                 let connect = postgres_connector(url.clone(), settings.timeout_ms);
                 drop(connect()?);
-                let size = settings.postgres_connections;
-                (
-                    connect.clone(),
-                    Pool::start("store", size, settings.queue, &connect).map_err(io)?,
-                    None,
-                )
+                let background = settings.postgres_background_connections;
+                let pools = start(settings.postgres_connections, background, &connect)?;
+                (connect, pools, None)
             }
         };
         Ok(Self(Arc::new(Inner {
             place,
             connect,
             pool,
+            background,
             writer,
             clock,
             timeout,
@@ -209,7 +215,7 @@ impl Store {
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
         let (answer, outcome) = oneshot::channel();
-        self.0.pool.submit(move |slot| {
+        self.pool().submit(move |slot| {
             // A request that gave up meanwhile needs no answer.
             if answer.is_closed() {
                 return;
@@ -271,10 +277,19 @@ impl Store {
             self.seal_key(),
         );
         match &self.0.writer {
-            Some(writer) => writer.submit(Box::new(pending))?,
-            None => self.0.pool.submit(move |slot| run_on_postgres(slot, pending))?,
+            Some(writer) => writer.submit(Box::new(pending), background::is_here())?,
+            None => self.pool().submit(move |slot| run_on_postgres(slot, pending))?,
         }
         self.wait(name, outcome).await
+    }
+
+    /// The connections of whoever calls.
+    fn pool(&self) -> &Pool {
+        if background::is_here() {
+            &self.0.background
+        } else {
+            &self.0.pool
+        }
     }
 
     /// Waits for the answer of a job.

@@ -44,12 +44,13 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Starts `size` threads named `name`. Connections are opened when first needed.
+    /// Starts `size` threads named `name`, which `begin` with this. Connections are opened when first needed.
     pub(super) fn start(
         name: &'static str,
         size: usize,
         queue: usize,
         connect: &Connect,
+        begin: fn(),
     ) -> std::io::Result<Self> {
         let (sender, receiver) = bounded::<Job>(queue);
         for number in 0..size {
@@ -57,7 +58,10 @@ impl Pool {
             let jobs = receiver.clone();
             thread::Builder::new()
                 .name(format!("{name}-{number}"))
-                .spawn(move || work(slot, &jobs))?;
+                .spawn(move || {
+                    begin();
+                    work(slot, &jobs);
+                })?;
         }
         Ok(Self { queue: sender, name })
     }

@@ -1,9 +1,15 @@
 //! The workers.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use rand::seq::IndexedRandom;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinHandle, JoinSet},
+};
 use tracing::Instrument;
 
 use super::{Kind, Outcome, Step, StepError, Task, TaskRow, TaskStatus, Work, rows};
@@ -11,7 +17,7 @@ use crate::{
     App,
     id::{Any, Id},
     json::JsonText,
-    store::StoreError,
+    store::{Conn, StoreError, Tx},
 };
 
 /// Runs tasks of the kinds that it knows.
@@ -47,31 +53,65 @@ impl Engine {
         }
     }
 
-    /// Starts the configured number of workers; they end after their present step when `stop` turns true.
-    pub fn start(&self, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
-        (0..self.app.config().tasks.workers)
-            .map(|number| {
-                let (engine, stop) = (self.clone(), stop.clone());
-                let span = tracing::info_span!("worker", number);
-                tokio::spawn(async move { engine.work(stop).await }.instrument(span))
-            })
-            .collect()
+    /// Starts to run what is due, as many tasks at once as the settings say. They end after their present step when `stop`
+    /// turns true, and the handle with them.
+    pub fn start(&self, stop: &watch::Receiver<bool>) -> JoinHandle<()> {
+        let (engine, stop) = (self.clone(), stop.clone());
+        tokio::spawn(async move { engine.work(stop).await })
     }
 
-    /// One worker: runs what is due, then sleeps until the bell rings or the poll is due.
+    /// Claims what is due for whoever is free, then sleeps until the bell rings, a task ends or the poll is due.
     async fn work(&self, mut stop: watch::Receiver<bool>) {
         let bell = self.app.store().bell();
         let poll = Duration::from_millis(self.app.config().tasks.poll_ms);
+        let workers = self.app.config().tasks.workers;
+        let mut running = JoinSet::new();
         while !*stop.borrow() {
-            match self.run_due(&stop, self.app.config().tasks.workers).await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "the queue of tasks could not be read"),
+            while let Some(ended) = running.try_join_next() {
+                log_end(ended);
             }
+            let free = workers - running.len();
+            let claimed = self.claim(free).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the queue of tasks could not be read");
+                Vec::new()
+            });
+            for (task, owner) in claimed {
+                let (engine, stop) = (self.clone(), stop.clone());
+                running.spawn(async move { engine.run(task, owner, &stop).await });
+            }
+            // While all are busy, what the bell tells is seen when one is free.
+            let is_free = running.len() < workers;
             tokio::select! {
-                () = bell.notified() => {}
-                () = tokio::time::sleep(poll) => {}
+                () = bell.notified(), if is_free => {}
+                () = tokio::time::sleep(poll), if is_free => {}
+                Some(ended) = running.join_next() => log_end(ended),
                 _ = stop.changed() => {}
+            }
+        }
+        while let Some(ended) = running.join_next().await {
+            log_end(ended);
+        }
+    }
+
+    /// Takes so many due tasks at most under a lease. Nothing is written when none is due.
+    async fn claim(&self, most: usize) -> Result<Vec<(TaskRow, Id<Any>)>, StoreError> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let (store, owner, lease) = (self.app.store(), Id::<Any>::new(), self.lease());
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        loop {
+            let now = self.app.clock().now();
+            let find = move |conn: &mut Conn| rows::find_due(conn, now, limit);
+            let found = store.read("find_tasks", find).await?;
+            if found.is_empty() {
+                return Ok(Vec::new());
+            }
+            let claim = move |tx: &mut Tx<'_>| rows::claim(tx, &found, owner, lease);
+            let claimed = store.write("claim_tasks", claim).await?;
+            // If others were faster with all of them, there may be more.
+            if !claimed.is_empty() {
+                return Ok(claimed.into_iter().map(|task| (task, owner)).collect());
             }
         }
     }
@@ -81,35 +121,10 @@ impl Engine {
     /// # Errors
     /// The database can't be reached.
     pub async fn run_one(&self, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
-        self.run_due(stop, 1).await
-    }
-
-    /// The same, with one of the first `most`: workers that look at the same moment should not all want the same one.
-    async fn run_due(&self, stop: &watch::Receiver<bool>, most: usize) -> Result<bool, StoreError> {
-        let now = self.app.clock().now();
-        let limit = i64::try_from(most).unwrap_or(i64::MAX);
-        let due = self
-            .app
-            .store()
-            .read("find_task", move |conn| rows::find_due(conn, now, limit))
-            .await?;
-        let Some(id) = due.choose(&mut rand::rng()).copied() else {
+        let Some((task, owner)) = self.claim(1).await?.pop() else {
             return Ok(false);
         };
-        let owner = Id::<Any>::new();
-        let until = now + self.lease();
-        let claimed = self
-            .app
-            .store()
-            .write("claim_task", move |tx| rows::claim(tx, id, owner, until))
-            .await?;
-        if let Some(task) = claimed {
-            // There may be more: another worker should look.
-            self.app.store().bell().notify_one();
-            let span =
-                tracing::info_span!("task", id = %task.id, kind = task.kind, resource = %task.resource_id);
-            self.run(task, owner, stop).instrument(span).await?;
-        }
+        self.run(task, owner, stop).await?;
         Ok(true)
     }
 
@@ -118,6 +133,16 @@ impl Engine {
     }
 
     async fn run(
+        &self,
+        task: TaskRow,
+        owner: Id<Any>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(), StoreError> {
+        let span = tracing::info_span!("task", id = %task.id, kind = task.kind, resource = %task.resource_id);
+        self.run_steps(task, owner, stop).instrument(span).await
+    }
+
+    async fn run_steps(
         &self,
         mut task: TaskRow,
         owner: Id<Any>,
@@ -129,8 +154,9 @@ impl Engine {
             task.run_at = self.app.clock().now() + self.lease();
             return self.release(task, owner).await;
         };
+        let mut recorded = Instant::now();
         loop {
-            let progress = self.step(kind.as_ref(), &mut task, owner).await?;
+            let progress = self.step(kind.as_ref(), &mut task, owner, &mut recorded).await?;
             if matches!(progress, Progress::Released) {
                 return Ok(());
             }
@@ -152,11 +178,15 @@ impl Engine {
     }
 
     /// Runs or undoes the step that the task stands before, and records it; ends the task if none is left.
+    ///
+    /// `recorded` is when the task was last written. A step that was quick is written with what comes next: were it lost,
+    /// it would be repeated, and that costs less than a write after each.
     async fn step(
         &self,
         kind: &dyn Kind,
         task: &mut TaskRow,
         owner: Id<Any>,
+        recorded: &mut Instant,
     ) -> Result<Progress, StoreError> {
         let steps = kind.steps();
         // While going back, `step` is one above the step to undo.
@@ -187,7 +217,9 @@ impl Engine {
         let Some(outcome) = outcome else {
             return Ok(Progress::Released);
         };
-        task.notes = JsonText::of(&work.notes);
+        let notes = JsonText::of(&work.notes);
+        let has_noted = notes != task.notes;
+        task.notes = notes;
         match outcome {
             Ok(()) if task.undoing => task.step -= 1,
             Ok(()) => {
@@ -196,6 +228,10 @@ impl Engine {
             }
             Err(error) => return self.failed(kind, task, owner, error).await,
         }
+        let pause = Duration::from_millis(self.app.config().tasks.record_ms);
+        if !has_noted && !task.undoing && recorded.elapsed() < pause {
+            return Ok(Progress::Next);
+        }
         task.lease_until = Some(self.app.clock().now() + self.lease());
         let row = task.clone();
         let held = self
@@ -203,6 +239,7 @@ impl Engine {
             .store()
             .write("record_step", move |tx| rows::save(tx, &row, owner))
             .await?;
+        *recorded = Instant::now();
         crate::crash::point("task.recorded");
         Ok(if held { Progress::Next } else { Progress::Released })
     }
@@ -330,6 +367,15 @@ impl Engine {
         metrics::counter!("onet_tasks_ended", "kind" => name, "status" => task.status.as_str()).increment(1);
         tracing::info!(status = task.status.as_str(), "a task has ended");
         Ok(Progress::Released)
+    }
+}
+
+/// A worker that could not write down what it has done: the task's lease ends, and another goes on with it.
+fn log_end(ended: Result<Result<(), StoreError>, JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "a task is left to its next worker"),
+        Err(error) => tracing::error!(%error, "a task's worker ended too early"),
     }
 }
 

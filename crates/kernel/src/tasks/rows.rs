@@ -159,43 +159,46 @@ pub(super) fn find_due(conn: &mut Conn, now: Time, most: i64) -> Result<Vec<Id<T
     Ok(found)
 }
 
-/// Takes a task under a lease, if nobody was faster.
+/// Takes tasks under a lease, those of them that nobody was faster with.
 pub(super) fn claim(
     tx: &mut Tx<'_>,
-    id: Id<Task>,
+    found: &[Id<Task>],
     owner: Id<Any>,
-    until: Time,
-) -> Result<Option<TaskRow>, StoreError> {
+    lease: Duration,
+) -> Result<Vec<TaskRow>, StoreError> {
     let now = tx.now();
-    let free = tasks::lease_until.is_null().or(tasks::lease_until.lt(Some(now)));
-    let target = tasks::table
-        .filter(tasks::id.eq(id))
-        .filter(tasks::status.eq_any(["pending", "running"]))
-        .filter(tasks::run_at.le(now))
-        .filter(free.assume_not_null());
-    let claimed = diesel::update(target)
-        .set((
-            tasks::status.eq(TaskStatus::Running),
-            tasks::lease_owner.eq(Some(owner)),
-            tasks::lease_until.eq(Some(until)),
-            tasks::modified.eq(now),
-        ))
-        .execute(tx.conn())?;
-    if claimed == 0 {
-        return Ok(None);
-    }
-    let first = tasks::table
-        .filter(tasks::id.eq(id))
-        .filter(tasks::started_at.is_null());
-    diesel::update(first)
-        .set(tasks::started_at.eq(Some(now)))
-        .execute(tx.conn())?;
-    Ok(Some(
-        tasks::table
+    let mut claimed = Vec::with_capacity(found.len());
+    for id in found {
+        let free = tasks::lease_until.is_null().or(tasks::lease_until.lt(Some(now)));
+        let target = tasks::table
+            .filter(tasks::id.eq(id))
+            .filter(tasks::status.eq_any(["pending", "running"]))
+            .filter(tasks::run_at.le(now))
+            .filter(free.assume_not_null());
+        let taken = diesel::update(target)
+            .set((
+                tasks::status.eq(TaskStatus::Running),
+                tasks::lease_owner.eq(Some(owner)),
+                tasks::lease_until.eq(Some(now + lease)),
+                tasks::modified.eq(now),
+            ))
+            .execute(tx.conn())?;
+        if taken == 0 {
+            continue;
+        }
+        let mut task: TaskRow = tasks::table
             .find(id)
             .select(TaskRow::as_select())
-            .first(tx.conn())?,
-    ))
+            .first(tx.conn())?;
+        if task.started_at.is_none() {
+            task.started_at = Some(now);
+            diesel::update(tasks::table.find(id))
+                .set(tasks::started_at.eq(task.started_at))
+                .execute(tx.conn())?;
+        }
+        claimed.push(task);
+    }
+    Ok(claimed)
 }
 
 /// Prolongs a lease. `false` if it was lost.

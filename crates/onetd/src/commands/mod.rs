@@ -81,8 +81,9 @@ pub(crate) fn worker(places: &Places) -> Outcome {
     runtime()?.block_on(async {
         let onet = server::Onet::open(config, Clock::default())?;
         tracing::info!(store = ?onet.app.store(), "running tasks");
-        onet.work(told_to_stop()).await;
-        Ok(())
+        onet.work(told_to_stop())
+            .await
+            .map_err(|error| format!("no workers: {error}"))
     })
 }
 

@@ -469,6 +469,98 @@ on_both! {
         }
         add_pool(&server, pool(&slug, "192.0.2.128/25", "192.0.2.129")).await.unwrap();
     }
+
+    async fn an_address_is_found_and_named_wherever_it_is(server: Server) {
+        only(&server, &[("192.0.2.0/28", "192.0.2.1")]).await;
+        let client = server.owner();
+        add(&server, &client).await;
+        let own = additional(&server, &client).await[0].clone();
+        let one = server.project(&format!("/compute/ip-addresses/{}", text(&own, "id")));
+        let found = client.get(&one).await.expect(200);
+        assert_eq!(found.body, own);
+        let named = client
+            .patch(&one, &json!({"reverse_dns": "mail.example.org."}))
+            .await
+            .expect(200);
+        assert_eq!(named.body["reverse_dns"], "mail.example.org");
+        let stale = [("if-match", found.header("etag"))];
+        let body = json!({"reverse_dns": "other.example.org"}).to_string();
+        client
+            .send(Method::PATCH, &one, &stale, Some(body))
+            .await
+            .expect(412);
+        server.run_tasks().await;
+        assert_eq!(
+            published(&server, text(&own, "address")).await.as_deref(),
+            Some("mail.example.org")
+        );
+        client
+            .patch(&one, &json!({"reverse_dns": "not a name"}))
+            .await
+            .expect(400);
+        for stranger in [
+            server.stranger().get(&one).await,
+            server.stranger().patch(&one, &json!({"reverse_dns": ""})).await,
+        ] {
+            stranger.expect(404);
+        }
+        client
+            .get(&server.project(&format!("/compute/ip-addresses/{}", kernel::id::AnyId::new())))
+            .await
+            .expect(404);
+    }
+
+    async fn networks_are_the_pools_that_the_project_has_addresses_of(server: Server) {
+        let place = only(
+            &server,
+            &[("192.0.2.0/28", "192.0.2.1"), ("10.9.0.0/24", "10.9.0.1")],
+        )
+        .await;
+        let (client, list) = (server.owner(), server.project("/compute/networks"));
+        let before = client.get(&list).await.expect(200).body["count"]
+            .as_i64()
+            .unwrap();
+        add(&server, &client).await;
+        let own = additional(&server, &client).await[0].clone();
+        let page = client.get(&list).await.expect(200).body;
+        assert_eq!(
+            page["count"],
+            before + 1,
+            "the other pool is nobody's here: {page}"
+        );
+        let all = page["results"].as_array().unwrap();
+        let network = all
+            .iter()
+            .find(|network| network["id"] == own["network_id"])
+            .unwrap();
+        let facts =
+            ["cidr_block", "gateway", "netmask", "network_type", "ip_type"].map(|field| text(network, field));
+        assert_eq!(
+            facts,
+            ["192.0.2.0/28", "192.0.2.1", "255.255.255.240", "public", "ipv4"]
+        );
+        assert_eq!(
+            (&network["vlan"], &network["available_ips"], &network["is_active"]),
+            (&json!(7), &json!(12), &json!(true))
+        );
+        assert_eq!(network["name"], format!("{place} 192.0.2.0/28"));
+        assert_eq!(network["location"]["slug"], place.as_str());
+        let one = format!("{list}/{}", text(network, "id"));
+        assert_eq!(client.get(&one).await.expect(200).body, *network);
+        let elsewhere = client
+            .get(&format!("{list}?location_id={}", kernel::id::AnyId::new()))
+            .await
+            .expect(200);
+        assert_eq!(elsewhere.body["count"], 0);
+        server.stranger().get(&one).await.expect(404);
+        let theirs = format!(
+            "/v1/organizations/{}/projects/{}/compute/networks/{}",
+            server.facts.stranger.organization_id,
+            server.facts.stranger.project_id,
+            text(network, "id")
+        );
+        server.stranger().get(&theirs).await.expect(404);
+    }
 }
 
 #[test]

@@ -246,6 +246,14 @@ async fn crash_at(folder: &Path, settings: &[(&str, String)], point: &str) {
     let program = program
         .with("ONET_TASKS__LEASE_SECONDS", "5")
         .with("ONET_TASKS__POLL_MS", "50")
+        .with(
+            "ONET_TASKS__RECORD_MS",
+            if point.starts_with("task.recorded") {
+                "0"
+            } else {
+                "100"
+            },
+        )
         // Nobody else's write is to meet the point.
         .with("ONET_TASKS__CHORES", "false");
     let (mut site, facts) = Site::load(&program);

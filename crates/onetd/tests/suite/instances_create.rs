@@ -26,6 +26,9 @@ on_both! {
         assert_eq!(running["is_installed"], true);
         assert_eq!(running["state_sync"]["vm_status"], "running");
         assert_eq!(running["volumes"][0]["status"], "attached");
+        let volumes = format!("{}/volumes", site.path(&server, &running));
+        assert_eq!(server.owner().get(&volumes).await.expect(200).body, running["volumes"]);
+        server.stranger().get(&volumes).await.expect(404);
         assert!(running["next_billing_date"].is_string());
         let vm = site.vm(&created);
         let spec = site.host.spec(vm).expect("a machine");

@@ -125,6 +125,8 @@ async fn crash_at(yard: &Yard, point: &str) {
         .clone()
         .with("ONET_CRASH_AT", point)
         .with("ONET_TASKS__CHORES", "false")
+        // However quick a step was.
+        .with("ONET_TASKS__RECORD_MS", "0")
         .serve();
     yard.host_is_known(&server).await;
     let acknowledged = yard.order(&server, point).await;

@@ -215,7 +215,13 @@ impl Sandbox {
     async fn round(&self, random: &mut StdRng, known: &mut [Known]) {
         let (point, passes) = POINTS[random.random_range(0..POINTS.len())];
         let plan = format!("{point}:{}", random.random_range(1..=passes));
-        let program = self.program.clone().with("ONET_CRASH_AT", &plan);
+        // Half of the time a step is written down however quick it was.
+        let record = if random.random() { "0" } else { "100" };
+        let program = self
+            .program
+            .clone()
+            .with("ONET_CRASH_AT", &plan)
+            .with("ONET_TASKS__RECORD_MS", record);
         let mut server = program.serve();
         let patience = Duration::from_millis(random.random_range(300..3000));
         let seeds: Vec<u64> = known.iter().map(|_| random.random()).collect();

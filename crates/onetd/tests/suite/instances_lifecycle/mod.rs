@@ -5,6 +5,7 @@ mod addons;
 mod addresses;
 mod cancellation;
 mod resize;
+mod suspended;
 mod systems;
 mod tasks;
 mod vpcs;
