@@ -19,8 +19,8 @@ use crate::{
     schema::{invoice_lines, invoices as invoice_rows},
 };
 
-/// The invoices for which a service is suspended, the oldest first: that of a period which has begun, and the overdue ones
-/// that name the service.
+/// The invoices for which a service is suspended: the overdue ones that name it, the oldest first, and that of a period
+/// which has begun.
 pub(super) fn owed(
     tx: &mut Tx<'_>,
     service: &ServiceRow,
@@ -33,11 +33,16 @@ pub(super) fn owed(
         .order((invoice_rows::due_at, invoice_rows::id))
         .select(invoice_rows::id)
         .load(tx.conn())?;
+    // Several lines of an invoice may name it.
+    owed.dedup();
     let has_begun = service.next_billing_date.is_some_and(|date| date <= now);
-    let renewal = service.renewal_invoice_id;
-    owed.extend(renewal.filter(|_| has_begun && !service.renewal_paid));
-    let mut seen = std::collections::HashSet::new();
-    owed.retain(|id| seen.insert(*id));
+    if let Some(renewal) = service.renewal_invoice_id
+        && has_begun
+        && !service.renewal_paid
+        && !owed.contains(&renewal)
+    {
+        owed.push(renewal);
+    }
     Ok(owed)
 }
 

@@ -59,7 +59,8 @@ pub(crate) async fn release_instance_ip_address(
         let service = product::lock_service_of(tx, &billing, scope.organization, (KIND, id.cast()))?;
         let (owner, ..) =
             instance_rows::find_locked(tx, scope.project, instance)?.ok_or_else(ApiError::not_found)?;
-        let row = rows::find_locked(tx, scope.project, instance, id)?.ok_or_else(ApiError::not_found)?;
+        let row =
+            rows::find_locked(tx, scope.project, Some(instance), id)?.ok_or_else(ApiError::not_found)?;
         change.check_version(row.modified.micros())?;
         rules::check_can_go(&row)?;
         allocation::release(tx, std::slice::from_ref(&row))?;

@@ -47,25 +47,30 @@ pub(super) fn find(
     instance: Option<Id<InstanceKind>>,
     id: Id<Address>,
 ) -> Result<Option<AddressRow>, StoreError> {
-    let mut query = of_project(project).filter(ip_addresses::id.eq(id));
-    if let Some(instance) = instance {
-        query = query.filter(ip_addresses::instance_id.eq(instance));
-    }
-    Ok(query.select(AddressRow::as_select()).first(conn).optional()?)
+    let query = one_of(project, instance, id).select(AddressRow::as_select());
+    Ok(query.first(conn).optional()?)
 }
 
-/// One address of an instance, kept from changing until this transaction ends.
+fn one_of(
+    project: Id<Project>,
+    instance: Option<Id<InstanceKind>>,
+    id: Id<Address>,
+) -> ip_addresses::BoxedQuery<'static, MultiBackend> {
+    let query = of_project(project).filter(ip_addresses::id.eq(id));
+    match instance {
+        Some(instance) => query.filter(ip_addresses::instance_id.eq(instance)),
+        None => query,
+    }
+}
+
+/// The same, kept from changing until this transaction ends.
 pub(super) fn find_locked(
     tx: &mut Tx<'_>,
     project: Id<Project>,
-    instance: Id<InstanceKind>,
+    instance: Option<Id<InstanceKind>>,
     id: Id<Address>,
 ) -> Result<Option<AddressRow>, StoreError> {
-    let query = ip_addresses::table
-        .filter(ip_addresses::project_id.eq(project))
-        .filter(ip_addresses::instance_id.eq(instance))
-        .filter(ip_addresses::id.eq(id))
-        .select(AddressRow::as_select());
+    let query = one_of(project, instance, id).select(AddressRow::as_select());
     Ok(lock("ip_addresses", query).get_result(tx.conn()).optional()?)
 }
 

@@ -120,12 +120,7 @@ async fn set_name(
     let caller = scope.caller.clone();
     let unresolved = unresolved_name(compute, &scope, instance, id, &change).await?;
     let work = move |tx: &mut Tx<'_>, change: &Change<PatchedIPAddressReverseDNS>| {
-        let found = rows::find(tx.conn(), scope.project, instance, id)?;
-        let holder = found
-            .and_then(|row| row.instance_id)
-            .ok_or_else(ApiError::not_found)?;
-        let row = rows::find_locked(tx, scope.project, holder, id)?;
-        let mut row = row.ok_or_else(ApiError::not_found)?;
+        let mut row = rows::find_locked(tx, scope.project, instance, id)?.ok_or_else(ApiError::not_found)?;
         change.check_version(row.modified.micros())?;
         let name = change.body()?.reverse_dns.as_ref();
         let name = name.map_or(row.reverse_dns.as_str(), |name| rules::without_root(name));
