@@ -44,10 +44,6 @@ impl About {
     }
 }
 
-fn driver(error: crate::network::NetworkError) -> StepError {
-    StepError::passing("The network could not be changed.", error)
-}
-
 /// Gives the guest an address that its instance's rows have already.
 pub struct AddIp {
     steps: Vec<Arc<dyn Step>>,
@@ -212,10 +208,7 @@ impl Configure {
         let read = move |conn: &mut _| parts_of(conn, instance);
         let (rows, _) = work.app.store().read("addresses_of_instance", read).await?;
         let rows: Vec<AddressRow> = rows.into_iter().filter(|row| Some(row.id) != without).collect();
-        self.network
-            .set_addresses(&work.app, instance, rows)
-            .await
-            .map_err(driver)
+        self.network.set_addresses(&work.app, instance, rows).await
     }
 }
 

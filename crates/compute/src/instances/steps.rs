@@ -9,7 +9,7 @@ use kernel::{
     id::Id,
     schema::tasks,
     store::{StoreError, Tx, lock},
-    tasks::{Done, Kind, NewTask, Outcome, Step, StepError, TaskRow, TaskStatus, Verdict, Work},
+    tasks::{Done, Kind, NewTask, Outcome, Step, TaskRow, TaskStatus, Verdict, Work},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -197,7 +197,6 @@ impl Step for Detach {
             self.network
                 .detach(&work.app, work.resource.cast(), previous_vpc_id)
                 .await
-                .map_err(driver)
         })
     }
 
@@ -207,7 +206,6 @@ impl Step for Detach {
             self.network
                 .attach(&work.app, work.resource.cast(), previous_vpc_id)
                 .await
-                .map_err(driver)
         })
     }
 }
@@ -224,24 +222,14 @@ impl Step for Attach {
     fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
             let Move { vpc_id, .. } = work.parameters()?;
-            self.network
-                .attach(&work.app, work.resource.cast(), vpc_id)
-                .await
-                .map_err(driver)
+            self.network.attach(&work.app, work.resource.cast(), vpc_id).await
         })
     }
 
     fn undo<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
             let Move { vpc_id, .. } = work.parameters()?;
-            self.network
-                .detach(&work.app, work.resource.cast(), vpc_id)
-                .await
-                .map_err(driver)
+            self.network.detach(&work.app, work.resource.cast(), vpc_id).await
         })
     }
-}
-
-fn driver(error: crate::network::NetworkError) -> StepError {
-    StepError::passing("The network could not be changed.", error)
 }

@@ -73,7 +73,7 @@ const KINDS: [Description; 14] = [
     (
         name::START,
         // Addresses and networks may have been changed while it was off.
-        &[Act::DefineIfOff, Act::SetSeed, Act::Start, Act::Look],
+        &[Act::Define, Act::SetSeed, Act::Start, Act::Look],
         started,
     ),
     (name::STOP, &[Act::Stop, Act::Look], wished),

@@ -25,8 +25,6 @@ pub enum Act {
     PrepareDisk,
     /// Says what it is.
     Define,
-    /// The same before a start: addresses or networks may have been changed since.
-    DefineIfOff,
     /// Sets what cloud-init reads at its next start.
     SetSeed,
     /// Switches it on.
@@ -54,6 +52,14 @@ pub enum Act {
     Look,
     /// Deletes all that it has on the host.
     Destroy,
+}
+
+impl Act {
+    /// What a start makes final. A machine that runs was started with it: by this very task, if it was lost after that
+    /// and begins again with an earlier step, or before. What was asked for since comes with its next start.
+    const fn is_for_one_that_is_off(self) -> bool {
+        matches!(self, Self::Define | Self::Resize | Self::ChooseBoot)
+    }
 }
 
 /// A step on a host.
@@ -109,7 +115,6 @@ impl Step for MachineStep {
         match self.act {
             Act::PrepareDisk => "prepare_disk",
             Act::Define => "define",
-            Act::DefineIfOff => "define_if_off",
             Act::SetSeed => "set_seed",
             Act::Start => "start",
             Act::StartIfWanted => "start_if_wanted",
@@ -154,6 +159,13 @@ impl Step for MachineStep {
             };
             let driver = self.hosts.driver(facts.machine.host_id).await?;
             let vm = plan::vm_of(facts.instance.id);
+            if self.act != Act::PrepareDisk {
+                let seen = driver.find(vm).await.map_err(failed)?;
+                if !seen.is_some_and(|seen| seen.defined) {
+                    // Nothing is there to be put back; and what waits behind this task must not wait for it.
+                    return Ok(());
+                }
+            }
             match self.act {
                 Act::PrepareDisk => driver.destroy(vm).await.map_err(failed),
                 Act::StartIfWanted => {
@@ -230,16 +242,16 @@ impl MachineStep {
         let vm: VmId = plan::vm_of(facts.instance.id);
         // The same task asks for the same thing, however often its step is repeated.
         let request = RequestId(work.task.uuid());
+        if self.act.is_for_one_that_is_off() {
+            let seen = driver.find(vm).await.map_err(failed)?;
+            if seen.is_some_and(|seen| seen.state != PowerState::Stopped) {
+                return Ok(());
+            }
+        }
         let done = match self.act {
             Act::PrepareDisk => driver.prepare_disk(vm, &plan::root_disk(facts)?).await,
-            Act::Define => return self.define(driver.as_ref(), facts, settings).await,
             Act::SetSeed => return renew_seed(&work.app, &self.hosts, facts).await,
-            Act::DefineIfOff => match driver.find(vm).await {
-                // A machine that runs already is what it was when it was started.
-                Ok(Some(seen)) if seen.state != PowerState::Stopped => Ok(()),
-                Ok(_) => return self.define(driver.as_ref(), facts, settings).await,
-                Err(error) => Err(error),
-            },
+            Act::Define => return self.define(driver.as_ref(), facts, settings).await,
             Act::Start => driver.start(vm).await,
             Act::StartIfWanted if facts.machine.power == Power::On => driver.start(vm).await,
             Act::StartIfWanted => Ok(()),

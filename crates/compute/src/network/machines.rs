@@ -1,13 +1,11 @@
 //! The interfaces of machines in VPCs: plugged in and out on the machine's host, and recorded as done.
 
-use hypervisor::InterfaceId;
-use kernel::{
-    App,
-    id::Id,
-    store::{Conn, StoreError},
-};
+use std::sync::Arc;
 
-use super::{Changed, NetworkDriver, NetworkError, RecordingNetwork};
+use hypervisor::{Connection, Hypervisor, InterfaceId};
+use kernel::{App, id::Id, store::Conn, tasks::StepError};
+
+use super::{Changed, NetworkDriver, RecordingNetwork};
 use crate::{
     hosts::Hosts,
     instances::{api::InstanceKind, rows::AddressRow},
@@ -36,21 +34,30 @@ impl MachineInterfaces {
     }
 }
 
-async fn read(app: &App, instance: Id<InstanceKind>) -> Result<Option<Facts>, NetworkError> {
+/// What is written of an instance's machine, and its host's driver; nothing when there is no machine on the host, because
+/// it could not be made, say: then there is nothing to be plugged, and a change must not wait for it.
+async fn find(
+    app: &App,
+    hosts: &Hosts,
+    instance: Id<InstanceKind>,
+) -> Result<Option<(Facts, Arc<dyn Hypervisor>)>, StepError> {
     let found = app.store().read("machine_facts", move |conn: &mut Conn| {
         facts::find(conn, instance)
     });
-    found.await.map_err(|error: StoreError| error.into())
+    let Some(facts) = found.await? else {
+        return Ok(None);
+    };
+    let driver = hosts.driver(facts.machine.host_id).await?;
+    let seen = driver.find(plan::vm_of(instance)).await.map_err(failed)?;
+    Ok(seen.filter(|seen| seen.defined).map(|_| (facts, driver)))
 }
 
 impl NetworkDriver for MachineInterfaces {
     fn attach<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Changed<'a> {
         Box::pin(async move {
-            if let Some(facts) = read(app, instance).await? {
-                let settings = &app.config().compute;
-                let driver = self.hosts.driver(facts.machine.host_id).await?;
-                let interface = plan::private_interface(&facts, vpc, settings)?;
-                if let hypervisor::Connection::Bridge { bridge } = &interface.connection {
+            if let Some((facts, driver)) = find(app, &self.hosts, instance).await? {
+                let interface = plan::private_interface(&facts, vpc, &app.config().compute)?;
+                if let Connection::Bridge { bridge } = &interface.connection {
                     driver.ensure_bridge(bridge).await.map_err(failed)?;
                 }
                 driver
@@ -64,8 +71,7 @@ impl NetworkDriver for MachineInterfaces {
 
     fn detach<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Changed<'a> {
         Box::pin(async move {
-            if let Some(facts) = read(app, instance).await? {
-                let driver = self.hosts.driver(facts.machine.host_id).await?;
+            if let Some((facts, driver)) = find(app, &self.hosts, instance).await? {
                 let interface = InterfaceId(facts.machine.private_interface_id.uuid());
                 driver
                     .detach_interface(plan::vm_of(instance), interface)
@@ -85,7 +91,7 @@ impl NetworkDriver for MachineInterfaces {
         addresses: Vec<AddressRow>,
     ) -> Changed<'a> {
         Box::pin(async move {
-            if let Some(mut facts) = read(app, instance).await? {
+            if let Some((mut facts, _)) = find(app, &self.hosts, instance).await? {
                 facts.addresses.clone_from(&addresses);
                 renew_seed(app, &self.hosts, &facts).await?;
             }

@@ -5,7 +5,7 @@ mod recording;
 
 use std::{future::Future, pin::Pin};
 
-use kernel::{App, id::Id, store::StoreError};
+use kernel::{App, id::Id, tasks::StepError};
 
 pub(crate) use self::recording::plan_attachment;
 pub use self::{machines::MachineInterfaces, recording::RecordingNetwork};
@@ -14,32 +14,8 @@ use crate::{
     vpcs::api::VpcKind,
 };
 
-/// Why a network could not be changed.
-#[derive(Debug)]
-pub struct NetworkError(String);
-
-impl std::fmt::Display for NetworkError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for NetworkError {}
-
-impl From<kernel::tasks::StepError> for NetworkError {
-    fn from(error: kernel::tasks::StepError) -> Self {
-        Self(error.detail)
-    }
-}
-
-impl From<StoreError> for NetworkError {
-    fn from(error: StoreError) -> Self {
-        Self(error.to_string())
-    }
-}
-
 /// What a driver's calls return.
-pub type Changed<'a> = Pin<Box<dyn Future<Output = Result<(), NetworkError>> + Send + 'a>>;
+pub type Changed<'a> = Pin<Box<dyn Future<Output = Result<(), StepError>> + Send + 'a>>;
 
 /// Interfaces in VPCs. Every call may be repeated: it makes its effect true, or finds it true.
 pub trait NetworkDriver: Send + Sync {

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::on_both;
 
-use crate::machines::Site;
+use crate::{instances_replace::other_vpc, machines::Site};
 
 on_both! {
     async fn an_order_that_is_paid_becomes_a_machine(server: Server) {
@@ -67,6 +67,25 @@ on_both! {
         assert!(site.host.spec(site.vm(&created)).is_none());
         assert_eq!(site.balance(&server).await, Amount::parse("100").unwrap());
         assert_eq!(site.taken(&server).await, before);
+    }
+
+    async fn what_waits_behind_a_creation_that_fails_does_not_keep_its_end(server: Server) {
+        let site = Site::open(&server).await;
+        site.credit(&server, "100").await;
+        let before = site.taken(&server).await;
+        site.host.fail("start", Fault::Last);
+        let created = site.create(&server, json!({"name": "doomed"})).await.expect(201).body;
+        let vpc = other_vpc(&server, &server.owner(), &created["location"]["id"], &created["vpc"]["id"]).await;
+        let path = site.path(&server, &created);
+        server.owner().patch(&path, &json!({"vpc_id": vpc, "hostname": "anew"})).await.expect(200);
+        site.run_with_retries(&server).await;
+        assert_eq!(site.get(&server, &created).await["status"], "cancelled");
+        assert_eq!(site.machines().await, 0);
+        assert_eq!(site.taken(&server).await, before);
+        for status in ["pending", "running"] {
+            let tasks = server.project(&format!("/compute/tasks?status={status}"));
+            assert_eq!(server.owner().get(&tasks).await.expect(200).body["results"], json!([]));
+        }
     }
 
     async fn a_call_whose_answer_is_lost_is_made_good(server: Server) {

@@ -408,6 +408,61 @@ async fn storm(settings: &[(&str, String)]) {
     assert_eq!(server.terminate(), Some(0));
 }
 
+/// The process dies when a machine runs and before that is written down. Its next worker begins before the start again,
+/// and by then something else is asked for, which only a machine that is off can have.
+async fn lost_after_a_start(settings: &[(&str, String)]) {
+    let sandbox = Sandbox::open(settings).await;
+    let mut server = sandbox.program.clone().with("ONET_CRASH_AT", "look:1").serve();
+    let mut body = sandbox.wanted.clone();
+    body["name"] = json!("storm-lost");
+    let (status, answer) = sandbox
+        .send(&server, Method::POST, "", &body)
+        .await
+        .expect("an answer");
+    assert_eq!(status, 201, "{answer}");
+    let id = answer["id"].as_str().unwrap().to_owned();
+    let begun = Instant::now();
+    while server.is_running() {
+        assert!(begun.elapsed() < LIMIT, "the process never came to the point");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Well before the dead worker's lease ends.
+    let server = sandbox.program.serve();
+    let (path, body) = (
+        format!("/{id}"),
+        json!({"hostname": "anew", "vpc_id": sandbox.vpc}),
+    );
+    let (status, answer) = sandbox
+        .send(&server, Method::PATCH, &path, &body)
+        .await
+        .expect("an answer");
+    assert_eq!(status, 200, "{answer}");
+    sandbox.rest(&server).await;
+    let known = Known {
+        alive: vec![id.clone()],
+        made: 1,
+        acknowledged: 1,
+        ..Known::default()
+    };
+    sandbox.check(&server, &[known]).await;
+    let instance = sandbox
+        .site
+        .get(&server, &format!("{}/{id}", sandbox.site.instances()))
+        .await;
+    assert_eq!(instance["status"], "active", "{instance}");
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_creation_that_is_lost_after_its_start_goes_on_on_sqlite() {
+    lost_after_a_start(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_creation_that_is_lost_after_its_start_goes_on_on_postgres() {
+    lost_after_a_start(&[("ONET_STORE__URL", postgres_database())]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_machine_is_what_its_instance_says_on_sqlite() {
     storm(&[]).await;
