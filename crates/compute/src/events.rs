@@ -58,22 +58,25 @@ pub(crate) const INSTANCE_TERMINATED: Event = Event::mandatory(
     "L’instance {instance} de {organization} a été supprimée avec ses données.",
 );
 
-/// The events of the area. The last one is told by what is still to come: backups.
+/// A backup could not be made.
+pub(crate) const BACKUP_FAILED: Event = Event::optional(
+    "backup.failed",
+    Category::Compute,
+    "Backup failed",
+    "A backup could not be made.",
+)
+.told(
+    Some(Switch::Backups),
+    "Échec d’une sauvegarde",
+    "A backup of {instance} of {organization} could not be made: {reason}",
+    "Une sauvegarde de {instance} de {organization} a échoué : {reason}",
+);
+
+/// The events of the area.
 pub const EVENTS: &[Event] = &[
     INSTANCE_FAILED,
     INSTANCE_CREATED,
     INSTANCE_SUSPENDED,
     INSTANCE_TERMINATED,
-    Event::optional(
-        "backup.failed",
-        Category::Compute,
-        "Backup failed",
-        "A backup could not be made.",
-    )
-    .told(
-        Some(Switch::Backups),
-        "Échec d’une sauvegarde",
-        "A backup of {instance} of {organization} could not be made: {reason}",
-        "Une sauvegarde de {instance} de {organization} a échoué : {reason}",
-    ),
+    BACKUP_FAILED,
 ];

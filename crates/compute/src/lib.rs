@@ -1,13 +1,16 @@
 //! Instances and what belongs to them.
 //!
 //! A folder a noun: [`catalogue`] (what can be bought: sizes, locations, images, add-ons), [`images`] (the files behind
-//! them), [`vpcs`], [`instances`], [`addresses`], [`networks`], [`ssh_keys`], [`tasks`] (the work on them); [`hosts`] and [`machines`]
+//! them), [`vpcs`], [`instances`], [`addresses`], [`networks`], [`ssh_keys`],
+//! [`snapshots`], [`backups`], [`tasks`] (the work on them); [`hosts`] and [`machines`]
 //! (what instances are in the outside world).
 
 pub mod addons;
 pub mod addresses;
+pub mod backups;
 pub mod catalogue;
 pub mod console;
+mod copies;
 mod counter;
 mod events;
 pub mod hosts;
@@ -22,6 +25,7 @@ mod product;
 pub mod reconciler;
 mod resources;
 pub mod schema;
+pub mod snapshots;
 pub mod ssh_keys;
 pub mod tasks;
 pub mod vpcs;
@@ -38,7 +42,7 @@ use crate::{
     catalogue::Catalogues,
     console::Consoles,
     hosts::Hosts,
-    images::ImageStore,
+    images::{ImageStore, Turns},
     machines::MachineGuests,
     network::{MachineInterfaces, NetworkDriver},
     reconciler::Reconciler,
@@ -54,6 +58,7 @@ pub struct Compute {
     hosts: Hosts,
     reconciler: Reconciler,
     consoles: Consoles,
+    turns: Arc<Turns>,
 }
 
 impl FromRef<Compute> for App {
@@ -77,6 +82,7 @@ impl Compute {
             hosts: Hosts::default(),
             reconciler: Reconciler::default(),
             consoles,
+            turns: Arc::default(),
         }
     }
 
@@ -110,6 +116,8 @@ impl Compute {
             .merge(reconciler::routes())
             .merge(metrics::routes())
             .merge(console::routes())
+            .merge(snapshots::routes())
+            .merge(backups::routes())
             .merge(tasks::routes())
             .with_state(self.clone())
     }
@@ -124,6 +132,8 @@ impl Compute {
             addresses::PERMISSIONS,
             networks::PERMISSIONS,
             ssh_keys::PERMISSIONS,
+            snapshots::PERMISSIONS,
+            backups::PERMISSIONS,
         ]
         .concat()
     }
@@ -142,7 +152,7 @@ impl Compute {
         reverse_dns: &Arc<dyn ReverseDns>,
     ) -> Vec<Arc<dyn kernel::tasks::Kind>> {
         let mut kinds = self.kinds_of_instances();
-        kinds.extend(images::kinds(images));
+        kinds.extend(images::kinds(images, &self.turns));
         kinds.push(Arc::new(addresses::steps::SetReverseDns::new(reverse_dns)));
         kinds
     }
@@ -161,6 +171,8 @@ impl Compute {
             Arc::new(ssh_keys::steps::RemoveSshKey::new(&guests)),
         ];
         kinds.extend(others);
+        kinds.extend(snapshots::tasks::kinds(&self.hosts, &self.turns));
+        kinds.extend(backups::tasks::kinds(&self.hosts, &self.turns));
         kinds
     }
 }

@@ -30,7 +30,10 @@ use crate::{
         rows::{self as instance_rows, InstanceRow, VolumeRow},
         steps::AttachVpc,
     },
-    schema::{instance_tags, instances, ip_addresses, locations, size_prices, volumes, vpcs},
+    schema::{
+        backup_schedules, backups, instance_tags, instances, ip_addresses, locations, size_prices, snapshots,
+        volumes, vpcs,
+    },
     vpcs::{
         api::VpcKind,
         rows::{self as vpc_rows, VpcRow},
@@ -328,7 +331,7 @@ fn check_idle(tx: &mut Tx<'_>, ids: &[Id<InstanceKind>]) -> ApiResult<()> {
     Ok(())
 }
 
-/// Moves an instance, its addresses, its volumes and the history of its tasks; gives the row as it was and as it is.
+/// Moves an instance, its addresses, its volumes, the copies of its disk and the history of its tasks; gives the row as it was and as it is.
 fn move_instance(
     tx: &mut Tx<'_>,
     transfer: &Transfer,
@@ -357,6 +360,15 @@ fn move_instance(
         .execute(tx.conn())?;
     diesel::update(volumes::table.filter(volumes::instance_id.eq(row.id)))
         .set(volumes::project_id.eq(transfer.to))
+        .execute(tx.conn())?;
+    diesel::update(snapshots::table.filter(snapshots::instance_id.eq(row.id)))
+        .set(snapshots::project_id.eq(transfer.to))
+        .execute(tx.conn())?;
+    diesel::update(backups::table.filter(backups::instance_id.eq(row.id)))
+        .set(backups::project_id.eq(transfer.to))
+        .execute(tx.conn())?;
+    diesel::update(backup_schedules::table.filter(backup_schedules::instance_id.eq(row.id)))
+        .set(backup_schedules::project_id.eq(transfer.to))
         .execute(tx.conn())?;
     diesel::update(tasks::table.filter(tasks::resource_id.eq(row.id.cast::<Any>())))
         .set(tasks::project_id.eq(transfer.to))

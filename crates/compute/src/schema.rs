@@ -603,6 +603,92 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    snapshots (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        instance_id -> Uuid,
+        host_id -> Uuid,
+        name -> Text,
+        description -> Text,
+        status -> Text,
+        volume_id -> Uuid,
+        disk_gb -> BigInt,
+        image_id -> Uuid,
+        os_name -> Text,
+        size_bytes -> Nullable<BigInt>,
+        task_id -> Nullable<Uuid>,
+        error_message -> Text,
+        restored_at -> Nullable<Moment>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    backup_schedules (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        instance_id -> Uuid,
+        name -> Text,
+        frequency -> Text,
+        run_at -> Text,
+        weekday -> Nullable<BigInt>,
+        day_of_month -> Nullable<BigInt>,
+        timezone -> Text,
+        retention_count -> BigInt,
+        retention_days -> Nullable<BigInt>,
+        is_active -> Bool,
+        last_run_at -> Nullable<Moment>,
+        last_backup_id -> Nullable<Uuid>,
+        last_status -> Text,
+        next_run_at -> Nullable<Moment>,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    backups (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        project_id -> Uuid,
+        instance_id -> Uuid,
+        host_id -> Uuid,
+        schedule_id -> Nullable<Uuid>,
+        name -> Text,
+        description -> Text,
+        backup_type -> Text,
+        status -> Text,
+        is_protected -> Bool,
+        expires_at -> Nullable<Moment>,
+        disk_gb -> BigInt,
+        image_id -> Uuid,
+        os_name -> Text,
+        size_bytes -> Nullable<BigInt>,
+        started_at -> Nullable<Moment>,
+        completed_at -> Nullable<Moment>,
+        task_id -> Nullable<Uuid>,
+        error_message -> Text,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(snapshots, instances);
+diesel::allow_tables_to_appear_in_same_query!(snapshots, volumes);
+diesel::allow_tables_to_appear_in_same_query!(backups, instances);
 diesel::allow_tables_to_appear_in_same_query!(
     instances,
     hosts,

@@ -9,8 +9,8 @@ use crate::{
     error::Result,
     images::{ExportOptions, Image, ImportOptions, Progress, Source},
     model::{
-        HostReport, ImageId, Interface, InterfaceId, Observed, RequestId, RootDisk, Shutdown, Size, VmId,
-        VmSpec,
+        CopyForm, CopyId, DiskCopy, HostReport, ImageId, Interface, InterfaceId, Observed, RequestId,
+        RootDisk, Shutdown, Size, VmId, VmSpec,
     },
     seed::Seed,
 };
@@ -64,6 +64,32 @@ pub trait Hypervisor: Debug + Send + Sync {
     /// # Errors
     /// Final when the machine runs, has no disk, or has a larger one than the options allow.
     async fn export_disk(&self, vm: VmId, options: &ExportOptions) -> Result<Image>;
+
+    /// Keeps a copy of the machine's root disk as it is at one moment, whether the machine runs or not: what a power cut
+    /// at that moment would leave. It outlives the machine. A copy that is there already is kept.
+    ///
+    /// # Errors
+    /// Final when there is no disk. Passing when it took longer than the limit, or the machine went off meanwhile.
+    async fn save_copy(&self, vm: VmId, copy: CopyId, form: CopyForm, limit: Duration) -> Result<DiskCopy>;
+
+    /// Makes the root disk of a machine that is off what a copy holds, grown to `size_bytes`, and ends its rescue. What
+    /// the disk held is lost.
+    ///
+    /// # Errors
+    /// Final when the machine runs, when there is no such copy, or when the disk in it is larger.
+    async fn restore_copy(&self, vm: VmId, request: RequestId, copy: CopyId, size_bytes: u64) -> Result<()>;
+
+    /// Deletes a copy; one that is not there is fine.
+    ///
+    /// # Errors
+    /// When it can't be deleted.
+    async fn remove_copy(&self, copy: CopyId) -> Result<()>;
+
+    /// The copies on the host, by id.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    async fn copies(&self) -> Result<Vec<DiskCopy>>;
 
     /// Makes the machine's root disk. A disk that is there already is kept, whatever it began as: see
     /// [`Hypervisor::reinstall`].

@@ -22,8 +22,8 @@ pub use self::{
     driver::{ByteStream, Hypervisor, Stream},
     error::{HypervisorError, Result},
     model::{
-        Address, BootDisk, BoundForward, Connection, DiskLimits, DiskMode, Ended, Forward, HostReport,
-        ImageId, Interface, InterfaceId, MacAddress, Observed, PowerState, RequestId, RootDisk, Shutdown,
-        Size, Statistics, VmId, VmSpec,
+        Address, BootDisk, BoundForward, Connection, CopyForm, CopyId, DiskCopy, DiskLimits, DiskMode, Ended,
+        Forward, HostReport, ImageId, Interface, InterfaceId, MacAddress, Observed, PowerState, RequestId,
+        RootDisk, Shutdown, Size, Statistics, VmId, VmSpec,
     },
 };

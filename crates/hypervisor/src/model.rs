@@ -27,12 +27,22 @@ ids! {
     VmId;
     /// An interface of a machine, by onet's id.
     InterfaceId;
+    /// A copy of a disk, by the id of onet's snapshot or backup.
+    CopyId;
     /// One request for something that happens (a reboot, a reinstallation): repeated with the same id, it happens once.
     /// A task's id serves well.
     RequestId;
 }
 
 impl FromStr for VmId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::try_parse(text).map(Self)
+    }
+}
+
+impl FromStr for CopyId {
     type Err = uuid::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -287,6 +297,26 @@ pub struct RootDisk {
     pub size_bytes: u64,
     /// How it is made.
     pub mode: DiskMode,
+}
+
+/// What is in a copy of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyForm {
+    /// What was written since the disk was made of its image, which is kept as long as the copy: made soon, and small.
+    Changes,
+    /// Everything: it needs no other file.
+    Whole,
+}
+
+/// A copy of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskCopy {
+    /// Which.
+    pub id: CopyId,
+    /// The size of the disk in it, bytes.
+    pub size_bytes: u64,
+    /// What it takes of the host, bytes.
+    pub taken_bytes: u64,
 }
 
 /// What a resize asks for.

@@ -266,6 +266,10 @@ impl Workers {
                 onet.compute.clone(),
                 stopped.clone(),
             )));
+            running.push(tokio::spawn(compute::backups::schedules::clock::run(
+                onet.compute.clone(),
+                stopped.clone(),
+            )));
         }
         running.push(tokio::spawn(housekeeping(onet.clone(), stopped.clone())));
         if onet.app.config().tasks.chores

@@ -176,8 +176,18 @@ fn compile(schema: &Value, components: &Value) -> Validator {
     jsonschema::options()
         .with_draft(jsonschema::Draft::Draft7)
         .should_validate_formats(true)
+        // Without an offset, as Django REST Framework writes the time of a day.
+        .with_format("time", is_time_of_day)
         .build(&schema)
         .expect("the document's schemas are schemas")
+}
+
+fn is_time_of_day(text: &str) -> bool {
+    let parts: Vec<Option<u8>> = text
+        .split(':')
+        .map(|part| part.parse().ok().filter(|_| part.len() == 2))
+        .collect();
+    matches!(parts[..], [Some(0..=23), Some(0..=59), Some(0..=59)])
 }
 
 /// Puts the schemas that `node` refers to, and those that they refer to, into `needed`.

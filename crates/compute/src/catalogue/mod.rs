@@ -89,6 +89,12 @@ impl Catalogue {
         self.size_by_id.get(&id).and_then(|at| self.sizes.get(*at))
     }
 
+    /// Whether any size offers the add-on of this slug.
+    pub fn sells_addon(&self, slug: &str) -> bool {
+        let mut offers = self.sizes.iter().flat_map(|size| &size.available_addons);
+        offers.any(|offer| offer.addon.slug == slug && offer.is_active && offer.addon.is_active)
+    }
+
     /// All sizes, on offer or not.
     pub fn sizes(&self) -> &[Shown<InstanceSize>] {
         &self.sizes

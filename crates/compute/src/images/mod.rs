@@ -53,25 +53,24 @@ pub(crate) fn routes() -> OpenApiRouter<Compute> {
 }
 
 /// The tasks that bring files and take them away, on these hosts.
-pub fn kinds(store: &Arc<dyn ImageStore>) -> Vec<Arc<dyn Kind>> {
-    let turns = Arc::new(Turns::default());
+pub fn kinds(store: &Arc<dyn ImageStore>, turns: &Arc<Turns>) -> Vec<Arc<dyn Kind>> {
     vec![
-        Arc::new(import::ImportImage::new(store, &turns)),
-        Arc::new(capture::CreateImage::new(store, &turns)),
+        Arc::new(import::ImportImage::new(store, turns)),
+        Arc::new(capture::CreateImage::new(store, turns)),
         Arc::new(files::RemoveFiles::new(store)),
     ]
 }
 
-/// How many files come at once in this process: of the workers one half at most, so that slow servers and large disks
-/// leave the others to quick tasks.
+/// How many files come, and disks are copied, at once in this process: of the workers one half at most, so that slow
+/// servers and large disks leave the others to quick tasks.
 #[derive(Debug, Default)]
-struct Turns(OnceLock<Semaphore>);
+pub struct Turns(OnceLock<Semaphore>);
 
 impl Turns {
     const PAUSE: Duration = Duration::from_secs(5);
 
     /// A turn, until it is dropped.
-    fn take(&self, app: &App) -> Result<SemaphorePermit<'_>, StepError> {
+    pub(crate) fn take(&self, app: &App) -> Result<SemaphorePermit<'_>, StepError> {
         let at_once = (app.config().tasks.workers / 2).max(1);
         let turns = self.0.get_or_init(|| Semaphore::new(at_once));
         turns.try_acquire().map_err(|_| StepError::not_yet(Self::PAUSE))

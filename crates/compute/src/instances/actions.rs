@@ -189,7 +189,11 @@ impl<'a, P: Permission> Action<'a, P> {
         Ok(id)
     }
 
-    fn ask(&self, tx: &mut Tx<'_>, kind: &'static str, parameters: Value) -> ApiResult<TaskId> {
+    /// Enqueues a task of the instance. Most actions say what they want with [`Self::change`] or [`Self::enqueue`].
+    ///
+    /// # Errors
+    /// The database refused.
+    pub(crate) fn ask(&self, tx: &mut Tx<'_>, kind: &'static str, parameters: Value) -> ApiResult<TaskId> {
         let mut wanted = kinds::task(
             kind,
             &self.row,

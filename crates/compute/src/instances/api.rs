@@ -132,6 +132,15 @@ words! {
     }
 }
 
+/// Short form of an instance.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InstanceReference {
+    #[schema(read_only)]
+    pub id: InstanceId,
+    #[schema(read_only)]
+    pub name: String,
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Instance {
     #[schema(read_only)]

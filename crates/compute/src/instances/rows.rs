@@ -335,6 +335,18 @@ pub(crate) fn lock_anywhere(
     Ok(lock("instances", query).get_result(tx.conn()).optional()?)
 }
 
+/// One instance, whoever's it is: for work that nobody asks for.
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn find_anywhere(
+    conn: &mut Conn,
+    id: Id<InstanceKind>,
+) -> Result<Option<InstanceRow>, StoreError> {
+    let query = instances::table.find(id).select(InstanceRow::as_select());
+    Ok(query.first(conn).optional()?)
+}
+
 /// Writes all of an instance back that this transaction has locked, as its next version.
 ///
 /// # Errors

@@ -156,7 +156,7 @@ fn instance(
     })
 }
 
-pub(super) fn volume(row: VolumeRow, catalogue: &Catalogue) -> ApiResult<VolumeSummary> {
+pub(crate) fn volume(row: VolumeRow, catalogue: &Catalogue) -> ApiResult<VolumeSummary> {
     let VolumeRow {
         id,
         organization_id: _,

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     addons, addresses,
+    backups::schedules,
     events::{INSTANCE_CREATED, INSTANCE_FAILED},
     hosts::Hosts,
     instances::{
@@ -29,6 +30,7 @@ use crate::{
         rows::{self as instances, InstanceRow},
     },
     schema::{network_attachments, volumes},
+    snapshots,
     tasks::secrets,
 };
 
@@ -69,7 +71,7 @@ const KINDS: [Description; 14] = [
         &[Act::PrepareDisk, Act::Define, Act::SetSeed, Act::Start, Act::Look],
         created,
     ),
-    (name::DELETE, &[Act::Destroy], deleted),
+    (name::DELETE, &[Act::Destroy, Act::RemoveCopies], deleted),
     (
         name::START,
         // Addresses and networks may have been changed while it was off.
@@ -212,7 +214,10 @@ impl Kind for MachineTask {
 }
 
 /// Tells the organization that something could not be done.
-fn tell_failure(tx: &mut Tx<'_>, task: &TaskRow) -> Result<(), StoreError> {
+///
+/// # Errors
+/// The database refused.
+pub(crate) fn tell_failure(tx: &mut Tx<'_>, task: &TaskRow) -> Result<(), StoreError> {
     let Some(row) = instances::lock_row(tx, task.project_id, instance(task))? else {
         return Ok(());
     };
@@ -432,6 +437,8 @@ fn deleted(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Re
     }
     rows::forget(tx, id)?;
     wishes::forget_all(tx, id)?;
+    snapshots::rows::forget_all(tx, id)?;
+    schedules::rows::forget_all(tx, id)?;
     addresses::release_all(tx, id)?;
     diesel::delete(network_attachments::table.find(id)).execute(tx.conn())?;
     diesel::update(volumes::table.filter(volumes::instance_id.eq(Some(id))))

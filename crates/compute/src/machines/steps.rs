@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hypervisor::{Hypervisor, HypervisorError, PowerState, RequestId, Shutdown, VmId};
+use hypervisor::{CopyId, Hypervisor, HypervisorError, PowerState, RequestId, Shutdown, VmId};
 use kernel::{
     App,
     config::Compute,
@@ -16,7 +16,7 @@ use super::{
     facts::{self, Facts},
     plan, rows, state,
 };
-use crate::{hosts::Hosts, instances::api::InstanceKind};
+use crate::{backups, hosts::Hosts, instances::api::InstanceKind, snapshots};
 
 /// What is done with the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub enum Act {
     Look,
     /// Deletes all that it has on the host.
     Destroy,
+    /// Deletes the snapshots of its disk. Its backups stay for a while.
+    RemoveCopies,
 }
 
 impl Act {
@@ -128,13 +130,14 @@ impl Step for MachineStep {
             Act::ChooseBoot => "choose_boot",
             Act::Look => "look",
             Act::Destroy => "destroy",
+            Act::RemoveCopies => "remove_copies",
         }
     }
 
     fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
         Box::pin(async move {
             let Some(facts) = read(work).await? else {
-                return if self.act == Act::Destroy {
+                return if matches!(self.act, Act::Destroy | Act::RemoveCopies) {
                     Ok(())
                 } else {
                     Err(gone())
@@ -274,6 +277,7 @@ impl MachineStep {
                 None => driver.leave_rescue(vm).await,
             },
             Act::Destroy => driver.destroy(vm).await,
+            Act::RemoveCopies => return remove_copies(work, driver.as_ref()).await,
             Act::Look => return look(work, driver.as_ref(), vm).await,
         };
         done.map_err(failed)
@@ -321,6 +325,25 @@ impl MachineStep {
         }
         driver.define(&spec).await.map_err(failed)
     }
+}
+
+async fn remove_copies(work: &Work, driver: &dyn Hypervisor) -> Result<(), StepError> {
+    let id: Id<InstanceKind> = work.resource.cast();
+    let found = work.app.store().read("find_snapshots", move |conn: &mut Conn| {
+        snapshots::rows::ids_of_instance(conn, id)
+    });
+    for snapshot in found.await.map_err(|error: StoreError| StepError::from(error))? {
+        driver
+            .remove_copy(CopyId(snapshot.uuid()))
+            .await
+            .map_err(failed)?;
+    }
+    let days = u64::from(work.app.config().compute.backup_days_after_end);
+    let expire = work.app.store().write("expire_backups", move |tx| {
+        let until = tx.now() + Duration::from_secs(days * 24 * 3600);
+        backups::rows::expire_all(tx, id, until)
+    });
+    expire.await.map_err(|error: StoreError| error.into())
 }
 
 /// What can't be seen now the next round sees: no work is taken back for that.

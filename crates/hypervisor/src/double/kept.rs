@@ -9,18 +9,19 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::machine::Machine;
+use super::machine::{Copy, Machine};
 use crate::{
     error::{HypervisorError, Result},
     images::Image,
-    model::{ImageId, VmId},
+    model::{CopyId, ImageId, VmId},
 };
 
-/// A folder with a file for each machine and each image. Files take their places whole.
+/// A folder with a file for each machine, image and copy of a disk. Files take their places whole.
 #[derive(Debug)]
 pub(super) struct Kept {
     machines: PathBuf,
     images: PathBuf,
+    copies: PathBuf,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,8 +36,9 @@ impl Kept {
         let kept = Self {
             machines: folder.join("machines"),
             images: folder.join("images"),
+            copies: folder.join("copies"),
         };
-        for folder in [&kept.machines, &kept.images] {
+        for folder in [&kept.machines, &kept.images, &kept.copies] {
             make_private(folder).map_err(|error| wrong(folder, error))?;
         }
         Ok(kept)
@@ -66,10 +68,7 @@ impl Kept {
     pub(super) fn keep(&self, vm: VmId, machine: Option<&Machine>) -> Result<()> {
         let path = self.machines.join(format!("{vm}.json"));
         let Some(machine) = machine else {
-            return match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(wrong(&path, error)),
-                _ => Ok(()),
-            };
+            return forget(&path);
         };
         let on_since = machine.on_for().map(|time| host_time() - time);
         save(&path, &Stored { machine, on_since })
@@ -89,11 +88,28 @@ impl Kept {
     }
 
     pub(super) fn forget_image(&self, image: &ImageId) -> Result<()> {
-        let path = self.images.join(format!("{image}.json"));
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(wrong(&path, error)),
-            _ => Ok(()),
-        }
+        forget(&self.images.join(format!("{image}.json")))
+    }
+
+    pub(super) fn copies(&self) -> Result<BTreeMap<CopyId, Copy>> {
+        let copies = load::<Copy>(&self.copies)?;
+        Ok(copies
+            .into_iter()
+            .filter_map(|(name, copy)| Some((name.parse().ok()?, copy)))
+            .collect())
+    }
+
+    /// Writes down a copy, or that there is none.
+    pub(super) fn keep_copy(&self, id: CopyId, copy: Option<&Copy>) -> Result<()> {
+        let path = self.copies.join(format!("{id}.json"));
+        copy.map_or_else(|| forget(&path), |copy| save(&path, copy))
+    }
+}
+
+fn forget(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(wrong(path, error)),
+        _ => Ok(()),
     }
 }
 

@@ -9,8 +9,8 @@ use super::guest::{self, Page, System};
 use crate::{
     error::{HypervisorError, Result},
     model::{
-        BootDisk, BoundForward, Connection, DiskMode, Ended, ImageId, Interface, InterfaceId, Observed,
-        RequestId, RootDisk, Size, Statistics, VmId, VmSpec,
+        BootDisk, BoundForward, Connection, CopyForm, CopyId, DiskCopy, DiskMode, Ended, ImageId, Interface,
+        InterfaceId, Observed, RequestId, RootDisk, Size, Statistics, VmId, VmSpec,
     },
     seed::Seed,
 };
@@ -36,6 +36,27 @@ pub(super) struct Machine {
     pub(super) ended: Option<Ended>,
 }
 
+/// A copy of a disk: what it was made of, and what was written to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Copy {
+    disk: RootDisk,
+    boots: u32,
+}
+
+impl Copy {
+    pub(super) fn describe(&self, id: CopyId) -> DiskCopy {
+        DiskCopy {
+            id,
+            size_bytes: self.disk.size_bytes,
+            taken_bytes: self.disk.size_bytes / 8,
+        }
+    }
+
+    pub(super) fn uses(&self, image: &ImageId) -> bool {
+        self.disk.mode == DiskMode::Overlay && self.disk.image == *image
+    }
+}
+
 /// A machine that has power. Dropping it ends its pages.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -53,6 +74,36 @@ impl Machine {
             .as_ref()
             .is_some_and(|disk| disk.mode == DiskMode::Overlay && disk.image == *image);
         root || self.rescue.as_ref() == Some(image)
+    }
+
+    /// A copy of its disk as it is now.
+    pub(super) fn copy(&self, form: CopyForm) -> Option<Copy> {
+        let disk = self.disk.clone()?;
+        let mode = match form {
+            CopyForm::Changes => disk.mode,
+            CopyForm::Whole => DiskMode::Copy,
+        };
+        Some(Copy {
+            disk: RootDisk { mode, ..disk },
+            boots: self.boots,
+        })
+    }
+
+    /// Its disk is what the copy has.
+    pub(super) fn restore(&mut self, copy: Copy, size_bytes: u64) -> Result<()> {
+        if size_bytes < copy.disk.size_bytes {
+            return Err(HypervisorError::last(
+                "The disk is smaller than the copied one.",
+                format!("the copy has {} bytes", copy.disk.size_bytes),
+            ));
+        }
+        self.disk = Some(RootDisk {
+            size_bytes,
+            ..copy.disk
+        });
+        self.boots = copy.boots;
+        self.rescue = None;
+        Ok(())
     }
 
     /// The run is over, if there is one.

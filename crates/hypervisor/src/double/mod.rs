@@ -21,15 +21,15 @@ use tokio::io::AsyncReadExt;
 
 use self::{
     kept::Kept,
-    machine::{Machine, Run},
+    machine::{Copy, Machine, Run},
 };
 use crate::{
     driver::{Hypervisor, Stream},
     error::{HypervisorError, Result},
     images::{ExportOptions, Format, Image, ImportOptions, Progress, Source, examine, hex, too_large},
     model::{
-        Ended, HostReport, ImageId, Interface, InterfaceId, Observed, PowerState, RequestId, RootDisk,
-        Shutdown, Size, Statistics, VmId, VmSpec,
+        CopyForm, CopyId, DiskCopy, Ended, HostReport, ImageId, Interface, InterfaceId, Observed, PowerState,
+        RequestId, RootDisk, Shutdown, Size, Statistics, VmId, VmSpec,
     },
     seed::Seed,
 };
@@ -57,6 +57,7 @@ struct Host {
     /// How often the disks were booted that images were made of.
     boots: BTreeMap<ImageId, u32>,
     machines: BTreeMap<VmId, Machine>,
+    copies: BTreeMap<CopyId, Copy>,
     calls: Vec<(&'static str, Option<VmId>)>,
     faults: Vec<(&'static str, Fault)>,
     delays: BTreeMap<&'static str, Duration>,
@@ -77,6 +78,7 @@ impl Double {
         let kept = Kept::open(folder)?;
         let host = Host {
             machines: kept.machines()?,
+            copies: kept.copies()?,
             kept: Some(kept),
             ..Host::default()
         };
@@ -372,7 +374,9 @@ impl Hypervisor for Double {
 
     async fn remove_image(&self, image: &ImageId) -> Result<()> {
         self.call("remove_image", None, |host| {
-            if host.machines.values().any(|machine| machine.uses(image)) {
+            let is_used = host.machines.values().any(|machine| machine.uses(image))
+                || host.copies.values().any(|copy| copy.uses(image));
+            if is_used {
                 return Err(HypervisorError::last(
                     "The image is in use.",
                     format!("a disk builds on {image}"),
@@ -413,6 +417,63 @@ impl Hypervisor for Double {
             };
             host.boots.insert(id, boots);
             host.take_image(image)
+        })
+        .await
+    }
+
+    async fn save_copy(&self, vm: VmId, id: CopyId, form: CopyForm, _limit: Duration) -> Result<DiskCopy> {
+        self.call("save_copy", Some(vm), |host| {
+            if let Some(copy) = host.copies.get(&id) {
+                return Ok(copy.describe(id));
+            }
+            let copy = host.machines.get(&vm).and_then(|machine| machine.copy(form));
+            let copy = copy.ok_or_else(|| {
+                HypervisorError::last("The instance has no disk.", format!("{vm} has no root disk"))
+            })?;
+            if let Some(kept) = &host.kept {
+                kept.keep_copy(id, Some(&copy))?;
+            }
+            let shown = copy.describe(id);
+            host.copies.insert(id, copy);
+            Ok(shown)
+        })
+        .await
+    }
+
+    async fn restore_copy(&self, vm: VmId, request: RequestId, id: CopyId, size_bytes: u64) -> Result<()> {
+        self.change("restore_copy", vm, |host| {
+            let copy = host.copies.get(&id).cloned();
+            let machine = host.defined(vm)?;
+            if machine.done == Some(request) {
+                return Ok(());
+            }
+            if machine.run.is_some() {
+                return Err(HypervisorError::must_be_stopped("a restoration"));
+            }
+            let copy = copy.ok_or_else(|| {
+                HypervisorError::last(
+                    "The copy is not there any more.",
+                    format!("there is no copy {id}"),
+                )
+            })?;
+            machine.restore(copy, size_bytes)?;
+            machine.done = Some(request);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove_copy(&self, id: CopyId) -> Result<()> {
+        self.call("remove_copy", None, |host| {
+            host.copies.remove(&id);
+            host.kept.as_ref().map_or(Ok(()), |kept| kept.keep_copy(id, None))
+        })
+        .await
+    }
+
+    async fn copies(&self) -> Result<Vec<DiskCopy>> {
+        self.call("copies", None, |host| {
+            Ok(host.copies.iter().map(|(id, copy)| copy.describe(*id)).collect())
         })
         .await
     }

@@ -100,6 +100,38 @@ impl ImageTool {
         self.run(&args, limits).await.map(drop)
     }
 
+    /// Writes what `from`, which builds on `image`, has itself: another disk that builds on the image.
+    pub(crate) async fn convert_changes(
+        &self,
+        from: &Path,
+        image: &Path,
+        to: &Path,
+        size: u64,
+        limit: Duration,
+    ) -> Result<()> {
+        let limits = Limits {
+            file_size: largest_file(size),
+            time: limit,
+        };
+        let [from, image, to] = [from, image, to].map(|path| path.display().to_string());
+        let args = [
+            "convert", "-f", "qcow2", "-O", "qcow2", "-F", "qcow2", "-B", &image, &from, &to,
+        ];
+        self.run(&args, limits).await.map(drop)
+    }
+
+    /// Makes a disk that is empty.
+    pub(crate) async fn create(&self, to: &Path, size: u64) -> Result<()> {
+        let limits = Limits {
+            file_size: largest_file(size),
+            time: INFO_LIMIT,
+        };
+        let (to, size) = (to.display().to_string(), size.to_string());
+        self.run(&["create", "-q", "-f", "qcow2", &to, &size], limits)
+            .await
+            .map(drop)
+    }
+
     /// Makes a disk that is empty where it does not show what `image` has.
     pub(crate) async fn overlay(&self, image: &Path, to: &Path, size: u64) -> Result<()> {
         let limits = Limits {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Held shared by whoever makes a disk, exclusively by whoever removes an image.
-const IMAGES: &str = "images";
+pub(super) const IMAGES: &str = "images";
 const COPY_LIMIT: std::time::Duration = std::time::Duration::from_secs(3600);
 
 impl Qemu {
@@ -132,6 +132,12 @@ impl Qemu {
                     format!("a disk of machine {vm} builds on image {image}"),
                 ));
             }
+        }
+        if self.copy_of_image(image).await? {
+            return Err(HypervisorError::last(
+                "The image is in use.",
+                format!("a copy of a disk builds on image {image}"),
+            ));
         }
         self.host.images.remove(image).await
     }

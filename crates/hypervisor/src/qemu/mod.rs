@@ -8,6 +8,7 @@ mod acceleration;
 mod arguments;
 mod command;
 mod control_group;
+mod copies;
 mod disks;
 mod folder;
 mod interfaces;
@@ -39,8 +40,8 @@ use crate::{
     error::{HypervisorError, Result},
     images::{ExportOptions, Image, ImageStore, ImageTool, ImportOptions, Progress, Source, remove_file},
     model::{
-        HostReport, ImageId, Interface, InterfaceId, Observed, RequestId, RootDisk, Shutdown, Size, VmId,
-        VmSpec,
+        CopyForm, CopyId, DiskCopy, HostReport, ImageId, Interface, InterfaceId, Observed, RequestId,
+        RootDisk, Shutdown, Size, VmId, VmSpec,
     },
     seed::Seed,
 };
@@ -55,6 +56,7 @@ pub struct Qemu {
 struct Host {
     settings: QemuSettings,
     machines: PathBuf,
+    copies: PathBuf,
     images: ImageStore,
     tool: ImageTool,
     locks: Locks,
@@ -80,8 +82,8 @@ impl Qemu {
                 format!("{} is not UTF-8", data.display()),
             ));
         }
-        let (machines, images) = (data.join("machines"), data.join("images"));
-        for folder in [&machines, &images] {
+        let [machines, images, copies] = ["machines", "images", "copies"].map(|name| data.join(name));
+        for folder in [&machines, &images, &copies] {
             make_private(folder).await?;
         }
         let tool = ImageTool::new(settings.image_program.clone());
@@ -96,6 +98,7 @@ impl Qemu {
             network: HostNetwork::new(programs.clone(), settings.run_as.clone()),
             programs,
             machines,
+            copies,
             settings,
             probe: OnceCell::new(),
         };
@@ -225,6 +228,22 @@ impl Hypervisor for Qemu {
 
     async fn export_disk(&self, vm: VmId, options: &ExportOptions) -> Result<Image> {
         self.copy_disk(vm, options).await
+    }
+
+    async fn save_copy(&self, vm: VmId, copy: CopyId, form: CopyForm, limit: Duration) -> Result<DiskCopy> {
+        self.save_disk(vm, copy, form, limit).await
+    }
+
+    async fn restore_copy(&self, vm: VmId, request: RequestId, copy: CopyId, size_bytes: u64) -> Result<()> {
+        self.restore_disk(vm, request, copy, size_bytes).await
+    }
+
+    async fn remove_copy(&self, copy: CopyId) -> Result<()> {
+        self.delete_copy(copy).await
+    }
+
+    async fn copies(&self) -> Result<Vec<DiskCopy>> {
+        self.list_copies().await
     }
 
     async fn prepare_disk(&self, vm: VmId, disk: &RootDisk) -> Result<()> {

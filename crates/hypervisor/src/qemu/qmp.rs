@@ -4,14 +4,21 @@
 use std::{
     collections::VecDeque,
     fmt,
+    io::IoSlice,
+    mem::MaybeUninit,
+    os::fd::BorrowedFd,
     time::{Duration, Instant},
 };
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::unix::{OwnedReadHalf, OwnedWriteHalf},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
 };
 
 use super::folder::Folder;
@@ -127,12 +134,44 @@ impl Qmp {
         }
     }
 
+    /// Hands over an open file, which QEMU then knows as `/dev/fdset/{set}`: the way to a file that its own account can't
+    /// open.
+    pub(super) async fn hand_over(&mut self, file: BorrowedFd<'_>, set: u32) -> Result<(), QmpError> {
+        self.next += 1;
+        let id = self.next;
+        let mut line = json!({"execute": "add-fd", "arguments": {"fdset-id": set}, "id": id}).to_string();
+        line.push('\n');
+        within(COMMAND_LIMIT, async {
+            let socket: &UnixStream = self.writer.as_ref();
+            let send = || {
+                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+                let mut control = SendAncillaryBuffer::new(&mut space);
+                let files = [file];
+                control.push(SendAncillaryMessage::ScmRights(&files));
+                let parts = [IoSlice::new(line.as_bytes())];
+                let sent = rustix::net::sendmsg(socket, &parts, &mut control, SendFlags::empty())?;
+                Ok(sent)
+            };
+            // A line of this length goes out whole.
+            let sent = socket.async_io(Interest::WRITABLE, send).await?;
+            if sent != line.len() {
+                return Err(QmpError::Lost("it takes no command".to_owned()));
+            }
+            self.answer(id, "add-fd").await.map(drop)
+        })
+        .await
+    }
+
     async fn ask(&mut self, command: &str, arguments: Value) -> Result<Value, QmpError> {
         self.next += 1;
         let id = self.next;
         let mut line = json!({"execute": command, "arguments": arguments, "id": id}).to_string();
         line.push('\n');
         self.writer.write_all(line.as_bytes()).await?;
+        self.answer(id, command).await
+    }
+
+    async fn answer(&mut self, id: u64, command: &str) -> Result<Value, QmpError> {
         loop {
             let message = self.line().await?;
             if message.id == Some(id) {

@@ -3,7 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use hypervisor::{
-    DiskMode, Hypervisor, PowerState, RootDisk,
+    CopyForm, CopyId, DiskMode, Hypervisor, PowerState, RootDisk,
     qemu::{Acceleration, Qemu},
 };
 
@@ -53,6 +53,55 @@ async fn a_copied_disk_needs_its_image_no_more() {
     bench.qemu.start(vm).await.unwrap();
     bench.qemu.destroy(vm).await.unwrap();
     assert_eq!(bench.leftovers(vm).await, Vec::<String>::new());
+}
+
+/// QEMU's own account can't open the copy's file: it is handed over. A worker that died left a copy half made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_of_another_account_is_copied_after_a_copy_that_was_given_up() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can give a process another account");
+        return;
+    }
+    let bench = QemuBench::with(|settings| settings.run_as = Some("nobody".to_owned())).await;
+    let vm = machine(8).id;
+    bench.qemu.prepare_disk(vm, &disk(bench.image())).await.unwrap();
+    bench.qemu.define(&machine(8)).await.unwrap();
+    bench.qemu.start(vm).await.unwrap();
+    let (copy, limit) = (CopyId(vm.0), Duration::from_secs(60));
+    let given_up = bench
+        .qemu
+        .save_copy(vm, copy, CopyForm::Whole, Duration::ZERO)
+        .await;
+    assert!(given_up.is_err_and(|error| error.is_passing()), "it takes longer");
+    assert_eq!(bench.qemu.copies().await.unwrap(), []);
+    // Dropped in the middle, with QEMU at work.
+    let dropped = bench.qemu.save_copy(vm, copy, CopyForm::Whole, limit);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(150), dropped)
+            .await
+            .is_err()
+    );
+    let made = bench
+        .qemu
+        .save_copy(vm, copy, CopyForm::Whole, limit)
+        .await
+        .unwrap();
+    assert_eq!(made.size_bytes, 128 << 20);
+    let file = bench
+        .settings
+        .data_dir
+        .join("copies")
+        .join(format!("{copy}.qcow2"));
+    let checked = Command::new("qemu-img").arg("check").arg(file).output().unwrap();
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stdout)
+    );
+    bench.qemu.remove_copy(copy).await.unwrap();
+    bench.qemu.destroy(vm).await.unwrap();
+    let left = std::fs::read_dir(bench.settings.data_dir.join("copies")).unwrap();
+    assert_eq!(left.count(), 0);
 }
 
 #[tokio::test]

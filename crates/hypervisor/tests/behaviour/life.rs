@@ -358,7 +358,7 @@ async fn observe(driver: &dyn Hypervisor, vm: VmId) -> Observed {
 }
 
 /// Where the page is, through the interface of this number.
-async fn port(driver: &dyn Hypervisor, vm: VmId, number: usize) -> SocketAddr {
+pub(crate) async fn port(driver: &dyn Hypervisor, vm: VmId, number: usize) -> SocketAddr {
     let forwards = observe(driver, vm).await.forwards;
     assert!(forwards.len() > number, "{forwards:?}");
     assert_eq!(forwards[number].guest_port, 80);

@@ -8,6 +8,7 @@
 mod bench;
 mod bridge;
 mod client;
+mod copies;
 mod faults;
 mod host;
 mod images;
@@ -26,6 +27,11 @@ mod double {
     #[tokio::test]
     async fn an_image_of_a_disk() {
         life::copied(&DoubleBench::new().await).await;
+    }
+
+    #[tokio::test]
+    async fn copies_of_a_disk() {
+        copies::whole(&DoubleBench::new().await).await;
     }
 
     #[tokio::test]
@@ -51,6 +57,11 @@ mod sandbox {
     async fn an_image_of_a_disk() {
         life::copied(&DoubleBench::kept().await).await;
     }
+
+    #[tokio::test]
+    async fn copies_of_a_disk() {
+        copies::whole(&DoubleBench::kept().await).await;
+    }
 }
 
 mod qemu {
@@ -64,6 +75,11 @@ mod qemu {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn an_image_of_a_disk() {
         life::copied(&QemuBench::new().await).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn copies_of_a_disk() {
+        copies::whole(&QemuBench::new().await).await;
     }
 
     #[tokio::test]

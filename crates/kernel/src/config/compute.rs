@@ -45,6 +45,9 @@ pub struct Compute {
     pub console_seconds: u64,
     pub console_minutes: u64,
     pub console_idle_minutes: u64,
+    pub snapshots_per_instance: u32,
+    pub backups_per_instance: u32,
+    pub backup_days_after_end: u32,
 }
 
 /// An amount such as `"1.50"`, not below zero. The environment gives numbers where a file has texts.

@@ -125,7 +125,7 @@ impl World {
 
     /// Runs the tasks that are due, here and now.
     async fn run(&self, server: &Server) {
-        let engine = Engine::new(server.app.clone(), images::kinds(&self.store()));
+        let engine = Engine::new(server.app.clone(), images::kinds(&self.store(), &Arc::default()));
         let (_keep, stop) = tokio::sync::watch::channel(false);
         while engine.run_one(&stop).await.unwrap() {}
     }
@@ -357,7 +357,7 @@ on_both! {
         world.double.delay("import_image", Duration::from_millis(600));
         let slow = create(&server, &json!({"name": "Slow", "source_url": world.url("good.qcow2")})).await;
         let next = create(&server, &json!({"name": "Next", "source_url": world.url("good.qcow2")})).await;
-        let engine = Engine::new(server.app.clone(), images::kinds(&world.store()));
+        let engine = Engine::new(server.app.clone(), images::kinds(&world.store(), &Arc::default()));
         let (_keep, stop) = tokio::sync::watch::channel(false);
         let later = async {
             tokio::time::sleep(Duration::from_millis(250)).await;
@@ -560,7 +560,7 @@ on_both! {
             Ok(())
         }).await;
         let again = create(&server, &json!({"name": "Again", "source_url": world.url("good.qcow2")})).await;
-        let engine = Engine::new(server.app.clone(), images::kinds(&world.store()).into_iter().filter(|kind| kind.name() == "import_image").collect());
+        let engine = Engine::new(server.app.clone(), images::kinds(&world.store(), &Arc::default()).into_iter().filter(|kind| kind.name() == "import_image").collect());
         let (_keep, stop) = tokio::sync::watch::channel(false);
         while engine.run_one(&stop).await.unwrap() {}
         assert_eq!(file_of(&server, &again).await["status"], "importing");

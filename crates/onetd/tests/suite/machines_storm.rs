@@ -25,7 +25,7 @@ const CUSTOMERS: usize = 3;
 const MOST: usize = 4;
 const LIMIT: Duration = Duration::from_secs(120);
 /// Where the process aborts, with the most passes that are let by before.
-const POINTS: [(&str, u32); 18] = [
+const POINTS: [(&str, u32); 22] = [
     ("task.enqueued", 6),
     ("task.step", 12),
     ("task.recorded", 12),
@@ -44,6 +44,10 @@ const POINTS: [(&str, u32); 18] = [
     ("choose_boot", 1),
     ("start_if_wanted", 1),
     ("destroy", 1),
+    ("save_copy", 2),
+    ("restore_copy", 1),
+    ("remove_copy", 1),
+    ("remove_copies", 1),
 ];
 
 /// An installation whose machines are files.
@@ -54,6 +58,8 @@ struct Sandbox {
     /// Another size, and a network.
     larger: String,
     vpc: String,
+    /// The add-on that snapshots need.
+    addon: String,
     folder: tempfile::TempDir,
 }
 
@@ -117,6 +123,7 @@ impl Sandbox {
             "location_id": location,
         });
         let larger = of("sizes", "slug", "vps-m").await;
+        let addon = of("addons", "slug", "snapshot").await;
         let path = site.instances().replace("/instances", "/vpcs?page_size=100");
         let vpcs = site.get(&server, &path).await;
         let vpc = vpcs["results"]
@@ -138,6 +145,7 @@ impl Sandbox {
             wanted,
             larger,
             vpc,
+            addon,
             folder,
         }
     }
@@ -177,6 +185,10 @@ impl Sandbox {
         let id = known.alive[at].clone();
         let image = &self.wanted["image_id"];
         let number = random.random_range(0..100_u32);
+        let copies = random.random_range(0..5_u32);
+        if copies == 0 {
+            return self.copy(server, random, &id).await;
+        }
         let (method, action, body) = match random.random_range(0..15_u32) {
             0 => (Method::POST, "/stop", json!({})),
             1 | 2 => (Method::POST, "/start", json!({})),
@@ -209,6 +221,61 @@ impl Sandbox {
             known.deleted.insert(id);
         }
         Some(())
+    }
+
+    /// A customer takes a snapshot, goes back to one or deletes one.
+    async fn copy(&self, server: &Process, random: &mut StdRng, id: &str) -> Option<()> {
+        let path = format!("/{id}/snapshots");
+        let (status, page) = self.send(server, Method::GET, &path, &json!(null)).await?;
+        let all = page["results"].as_array().cloned().unwrap_or_default();
+        let one = all.first().map(|one| one["id"].as_str().unwrap().to_owned());
+        let (method, action, body) = match (random.random_range(0..5_u32), one) {
+            (0, _) => (
+                Method::POST,
+                format!("/{id}/addons/activate"),
+                json!({"addon_id": self.addon}),
+            ),
+            (1, Some(one)) => (Method::DELETE, format!("{path}/{one}"), json!({})),
+            (2, Some(one)) => (Method::POST, format!("{path}/{one}/restore"), json!({})),
+            _ => (Method::POST, path, json!({"name": "storm"})),
+        };
+        if status == 200 {
+            self.send(server, method, &action, &body).await?;
+        }
+        Some(())
+    }
+
+    /// The copies of disks on the host.
+    fn copies(&self) -> BTreeSet<String> {
+        let folder = self.folder.path().join("sandbox").join("copies");
+        let files = std::fs::read_dir(folder).unwrap().flatten();
+        files
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Every snapshot has its copy, and no copy is nobody's.
+    async fn check_copies(&self, server: &Process) {
+        let path = self
+            .site
+            .instances()
+            .replace("/instances", "/snapshots?page_size=100");
+        let page = self.site.get(server, &path).await;
+        assert!(page["next"].is_null(), "more snapshots than looked at");
+        let mut there = BTreeSet::new();
+        for snapshot in page["results"].as_array().unwrap() {
+            match snapshot["status"].as_str() {
+                Some("available") => {
+                    there.insert(snapshot["id"].as_str().unwrap().to_owned());
+                }
+                Some("error") => {}
+                _ => panic!("nothing is done to {snapshot}"),
+            }
+        }
+        assert_eq!(self.copies(), there);
+        println!("{} snapshots", there.len());
     }
 
     /// Customers at work until the process is gone: where it was told to abort, or after a while.
@@ -367,6 +434,7 @@ impl Sandbox {
                 *sum += part.as_i64().unwrap();
             }
         }
+        self.check_copies(server).await;
         let made: usize = known.iter().map(|known| known.acknowledged).sum();
         println!(
             "{made} acknowledged, {} there, {} machines",

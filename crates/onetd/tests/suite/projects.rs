@@ -20,7 +20,7 @@ async fn made(client: &Client, server: &Server, name: &str) -> (Value, String) {
 }
 
 /// The demo's second project.
-async fn second(server: &Server) -> (Value, String) {
+pub(crate) async fn second(server: &Server) -> (Value, String) {
     let list = server
         .owner()
         .get(&organization(server, "/projects?search=website"))

@@ -3,8 +3,10 @@
 
 mod addons;
 mod addresses;
+mod backups;
 mod cancellation;
 mod resize;
+mod snapshots;
 mod suspended;
 mod systems;
 mod tasks;
