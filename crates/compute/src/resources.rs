@@ -36,6 +36,7 @@ use crate::{
     },
     vpcs::{
         api::VpcKind,
+        private,
         rows::{self as vpc_rows, VpcRow},
     },
 };
@@ -87,6 +88,7 @@ fn vpcs_like(filter: &Filter) -> Option<vpcs::BoxedQuery<'static, MultiBackend>>
     }
     let mut query = vpcs::table
         .filter(vpcs::project_id.eq(filter.project))
+        .filter(vpcs::deleted_at.is_null())
         .into_boxed();
     if let Some(status) = &filter.status {
         let is_active = [true, false].into_iter().find(|is| vpc_status(*is) == status)?;
@@ -162,6 +164,7 @@ impl ProjectResources for Resources {
         let ids: Vec<Id<VpcKind>> = ids.iter().map(|id| id.cast()).collect();
         let rows: Vec<VpcRow> = vpcs::table
             .filter(vpcs::project_id.eq(project))
+            .filter(vpcs::deleted_at.is_null())
             .filter(vpcs::id.eq_any(ids))
             .select(VpcRow::as_select())
             .load(conn)?;
@@ -374,6 +377,7 @@ fn move_instance(
         .set(tasks::project_id.eq(transfer.to))
         .execute(tx.conn())?;
     if new.vpc_id != row.vpc_id {
+        private::assign(tx, row.id, new.vpc_id, &private::Wish::default(), "vpc_id")?;
         tx.enqueue(&NewTask {
             created_by: Some(transfer.caller.user),
             request: transfer.origin.request().map(|request| request.id),

@@ -180,8 +180,46 @@ diesel::table! {
         version -> BigInt,
         created -> Moment,
         modified -> Moment,
+        deleted_at -> Nullable<Moment>,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Nullable, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    vpc_subnets (id) {
+        id -> Uuid,
+        organization_id -> Uuid,
+        vpc_id -> Uuid,
+        name -> Text,
+        cidr_block -> Text,
+        gateway -> Nullable<Text>,
+        dhcp_enabled -> Bool,
+        dns_servers -> Text,
+        is_active -> Bool,
+        created -> Moment,
+        modified -> Moment,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Text};
+    use kernel::store::sql::{Moment, Uuid};
+
+    private_addresses (id) {
+        id -> Uuid,
+        vpc_id -> Uuid,
+        subnet_id -> Uuid,
+        instance_id -> Uuid,
+        address -> Text,
+        position -> BigInt,
+        created -> Moment,
+    }
+}
+
+diesel::joinable!(private_addresses -> vpc_subnets (subnet_id));
+diesel::allow_tables_to_appear_in_same_query!(private_addresses, vpc_subnets);
 
 diesel::table! {
     use diesel::sql_types::{BigInt, Bool, Nullable, Text};
@@ -702,6 +740,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     machine_watches,
     locations,
     console_sessions,
+    private_addresses,
 );
 diesel::allow_tables_to_appear_in_same_query!(images, image_files);
 diesel::allow_tables_to_appear_in_same_query!(instances, image_files);

@@ -28,6 +28,7 @@ pub(crate) use self::{
     allocation::PUBLIC_INTERFACE,
     priced::of_instance as priced_of_instance,
     product::{Addresses, KIND},
+    range::Range,
 };
 pub use self::{
     allocation::{Allocation, Claim, allocate, claim, release_all},

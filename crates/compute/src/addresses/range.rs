@@ -33,7 +33,7 @@ fn after(first: IpAddr, steps: u128) -> Option<IpAddr> {
 
 /// From a first to a last address, both usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
+pub(crate) struct Range {
     first: IpAddr,
     last: IpAddr,
 }
@@ -46,7 +46,7 @@ impl Range {
 
     /// All that hosts may have in a network: neither the network's own nor the broadcast address of IPv4 (RFC 919;
     /// a /31 and a /32 have neither, RFC 3021), nor the routers' anycast address of IPv6 (RFC 4291, section 2.6.1).
-    pub(super) fn of_hosts(network: IpNet) -> Self {
+    pub(crate) fn of_hosts(network: IpNet) -> Self {
         let (own, end) = (network.network(), network.broadcast());
         let is_tiny = network.max_prefix_len() - network.prefix_len() < 2;
         let (first, last) = match network {
@@ -73,18 +73,18 @@ impl Range {
     }
 
     /// How many addresses there are, as far as can be counted: 2⁶³ − 1 of a larger IPv6 network are enough.
-    pub(super) fn capacity(&self) -> i64 {
+    pub(crate) fn capacity(&self) -> i64 {
         let count = (number(self.last) - number(self.first)).saturating_add(1);
         i64::try_from(count).unwrap_or(i64::MAX)
     }
 
     /// The address at a position, counted from 0.
-    pub(super) fn at(&self, position: i64) -> Option<IpAddr> {
+    pub(crate) fn at(&self, position: i64) -> Option<IpAddr> {
         after(self.first, u128::try_from(position).ok()?).filter(|address| self.contains(*address))
     }
 
     /// Where an address lies.
-    pub(super) fn position(&self, address: IpAddr) -> Option<i64> {
+    pub(crate) fn position(&self, address: IpAddr) -> Option<i64> {
         if !self.contains(address) {
             return None;
         }

@@ -32,7 +32,7 @@ mod unsuspend;
 mod update;
 pub(crate) mod views;
 mod volumes;
-mod vpc;
+pub(crate) mod vpc;
 
 use kernel::permissions;
 use utoipa_axum::{router::OpenApiRouter, routes};

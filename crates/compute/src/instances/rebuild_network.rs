@@ -19,6 +19,7 @@ use crate::{
     Compute,
     machines::{MachineRow, kinds::name},
     tasks::api::InstanceTask,
+    vpcs::private,
 };
 
 /// [Instances] Rebuild network configuration of a compute instance
@@ -54,6 +55,8 @@ pub(crate) async fn rebuild_instance_network(
         let mut action = Action::begin(tx, &scope, id)?;
         change.check_version(action.row.version)?;
         action.must_be_active()?;
+        // One from before VPCs had addresses has none yet.
+        private::assign(tx, id, action.row.vpc_id, &private::Wish::default(), "vpc_id")?;
         let machine = MachineRow {
             seed_id: Id::new(),
             ..action.machine_to_change()?

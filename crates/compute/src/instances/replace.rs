@@ -31,7 +31,8 @@ use crate::{
         kinds::{self, name},
         wishes,
     },
-    product, vpcs,
+    product,
+    vpcs::{self, private},
 };
 
 /// [Instances] Replace compute instance metadata
@@ -140,6 +141,7 @@ pub(super) fn change_metadata<T>(
             let vpc = match move_to {
                 Some(moved) => {
                     let (previous, vpc) = *moved;
+                    private::assign(tx, row.id, vpc.id, &private::Wish::default(), "vpc_id")?;
                     tx.enqueue(&NewTask {
                         created_by: Some(scope.caller.user),
                         request: Some(scope.request.id),

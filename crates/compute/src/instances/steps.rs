@@ -18,7 +18,12 @@ use super::{
     api::InstanceKind,
     rows::{InstanceRow, lock_row, save, update},
 };
-use crate::{events::INSTANCE_FAILED, network::NetworkDriver, schema::instances, vpcs::api::VpcKind};
+use crate::{
+    events::INSTANCE_FAILED,
+    network::NetworkDriver,
+    schema::instances,
+    vpcs::{api::VpcKind, private},
+};
 
 /// Moves an instance's interface to the VPC that its row names already.
 pub struct AttachVpc {
@@ -40,7 +45,7 @@ impl std::fmt::Debug for AttachVpc {
 }
 
 impl AttachVpc {
-    const NAME: &'static str = "attach_vpc";
+    pub(crate) const NAME: &'static str = "attach_vpc";
     /// The same on the way to the project's default VPC.
     pub(crate) const DETACH: &'static str = "detach_vpc";
 
@@ -95,10 +100,10 @@ impl Kind for AttachVpc {
     /// A move that failed was undone by its steps: the row says again where the instance is, unless a later change
     /// has already asked for something else.
     fn ended(&self, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
-        match outcome {
-            Outcome::Completed => Ok(()),
-            Outcome::Failed => stay(tx, task),
+        if outcome == Outcome::Failed {
+            stay(tx, task)?;
         }
+        private::release_others(tx, task.resource_id.cast())
     }
 
     fn withdrawn(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
@@ -107,7 +112,8 @@ impl Kind for AttachVpc {
                 "A later change of VPC waits behind this one: cancel that first.",
             ));
         }
-        stay(tx, task).map(Ok)
+        stay(tx, task)?;
+        private::release_others(tx, task.resource_id.cast()).map(Ok)
     }
 
     fn renewed(&self, tx: &mut Tx<'_>, task: &TaskRow) -> Result<Verdict, StoreError> {
@@ -119,6 +125,10 @@ impl Kind for AttachVpc {
         };
         if row.vpc_id != wanted.previous_vpc_id {
             return Ok(Err("The instance is in another VPC by now: attach it anew."));
+        }
+        let wish = private::Wish::default();
+        if private::assign(tx, row.id, wanted.vpc_id, &wish, "vpc_id").is_err() {
+            return Ok(Err("The VPC has no free address by now."));
         }
         row.vpc_id = wanted.vpc_id;
         save(tx, &mut row).map(Ok)

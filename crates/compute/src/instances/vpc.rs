@@ -19,8 +19,13 @@ use super::{
 };
 use crate::{
     Compute,
+    catalogue::Catalogue,
     tasks::api::InstanceTask,
-    vpcs::{self, rows::VpcRow},
+    vpcs::{
+        self,
+        private::{self, Wish},
+        rows::VpcRow,
+    },
 };
 
 /// [Instances] Attach compute instance to a VPC
@@ -70,15 +75,18 @@ pub(crate) async fn attach_instance_vpc(
                 }
                 Some(vpc) => faults.check("vpc_id", vpc.is_active, "This VPC is not active."),
             }
-            let text = "Addresses in VPCs can't be chosen: leave this out.";
-            faults.check("private_ip", body.private_ip.is_none(), text);
             faults.into_result()?;
             action.must_be_in_force()?;
             let vpc = found.ok_or_else(ApiError::not_found)?;
             if vpc.id == action.row.vpc_id {
                 return Err(ApiError::conflict("The instance is in this VPC already."));
             }
-            move_to(tx, &scope, action, &vpc, None)
+            let wish = Wish {
+                subnet: None,
+                address: body.private_ip.clone(),
+            };
+            let task = move_to(tx, &scope, action, &vpc, None, (&wish, "private_ip"))?;
+            Ok(task)
         };
     change.run(&compute.app, &caller, "attach_vpc", work).await
 }
@@ -115,30 +123,49 @@ pub(crate) async fn detach_instance_vpc(
     let work = move |tx: &mut Tx<'_>, change: &http::Change<NoBody>| -> ApiResult<Answer<InstanceTask>> {
         let action = Action::begin(tx, &scope, id)?;
         change.check_version(action.row.version)?;
-        action.must_be_in_force()?;
-        let location = action.row.location_id;
-        let slug = catalogue
-            .location(location)
-            .map_or("", |location| location.slug.as_str());
-        let vpc = vpcs::rows::default_for(tx, scope.organization, scope.project, location, slug)?;
-        if vpc.id == action.row.vpc_id {
-            let text =
-                "The instance is in its project's default VPC: it can only be attached to another one.";
-            return Err(ApiError::conflict(text));
-        }
-        move_to(tx, &scope, action, &vpc, Some(AttachVpc::DETACH))
+        move_to_default(tx, &scope, action, &catalogue)
     };
     change.run(&compute.app, &caller, AttachVpc::DETACH, work).await
 }
 
-fn move_to(
+/// Moves an instance back to the default VPC of its project in its location.
+///
+/// # Errors
+/// 409 if it is there, or not in force.
+pub(crate) fn move_to_default<P: Permission>(
     tx: &mut Tx<'_>,
-    scope: &ProjectScope<InstancesOperate>,
-    mut action: Action<'_, InstancesOperate>,
+    scope: &ProjectScope<P>,
+    action: Action<'_, P>,
+    catalogue: &Catalogue,
+) -> ApiResult<Answer<InstanceTask>> {
+    action.must_be_in_force()?;
+    let location = action.row.location_id;
+    let slug = catalogue
+        .location(location)
+        .map_or("", |location| location.slug.as_str());
+    let vpc = vpcs::rows::default_for(tx, scope.organization, scope.project, location, slug)?;
+    if vpc.id == action.row.vpc_id {
+        let text = "The instance is in its project's default VPC: it can only be attached to another one.";
+        return Err(ApiError::conflict(text));
+    }
+    let wish = (&Wish::default(), "vpc_id");
+    move_to(tx, scope, action, &vpc, Some(AttachVpc::DETACH), wish)
+}
+
+/// Gives an instance an address in another VPC, and enqueues the task that moves its interface there.
+///
+/// # Errors
+/// 400 if the address that is wished for can't be had; 409 if none is free.
+pub(crate) fn move_to<P: Permission>(
+    tx: &mut Tx<'_>,
+    scope: &ProjectScope<P>,
+    mut action: Action<'_, P>,
     vpc: &VpcRow,
     kind: Option<&'static str>,
+    (wish, field): (&Wish, &'static str),
 ) -> ApiResult<Answer<InstanceTask>> {
     let previous = action.row.vpc_id;
+    private::assign(tx, action.row.id, vpc.id, wish, field)?;
     let mut changes = Changes::default();
     changes.note("vpc_id", &previous, &vpc.id);
     let text = format!("Moved instance {} to VPC {}", action.row.name, vpc.name);

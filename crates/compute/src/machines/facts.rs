@@ -17,7 +17,11 @@ use crate::{
     },
     schema::{instances, network_attachments},
     ssh_keys,
-    vpcs::api::VpcKind,
+    vpcs::{
+        api::VpcKind,
+        private::{self, PrivateRow},
+        subnets::rows::SubnetRow,
+    },
 };
 
 /// What is written of a machine.
@@ -37,6 +41,8 @@ pub struct Facts {
     pub rescue_image: Option<String>,
     /// The VPC that its private interface is really in.
     pub attached_to: Option<Id<VpcKind>>,
+    /// Its private addresses: one, or two while it moves.
+    pub private: Vec<(PrivateRow, SubnetRow)>,
 }
 
 /// Reads them; `None` when nothing runs for the instance, or nothing any more.
@@ -102,5 +108,6 @@ fn complete(conn: &mut Conn, instance: InstanceRow, machine: MachineRow) -> Resu
         image,
         rescue_image,
         attached_to,
+        private: private::of_instance(conn, id)?,
     })
 }

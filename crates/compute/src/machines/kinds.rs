@@ -32,6 +32,7 @@ use crate::{
     schema::{network_attachments, volumes},
     snapshots,
     tasks::secrets,
+    vpcs::private,
 };
 
 /// What a task of a machine is called, as the API shows it.
@@ -440,6 +441,7 @@ fn deleted(_: &Billing, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Re
     snapshots::rows::forget_all(tx, id)?;
     schedules::rows::forget_all(tx, id)?;
     addresses::release_all(tx, id)?;
+    private::release_all(tx, id)?;
     diesel::delete(network_attachments::table.find(id)).execute(tx.conn())?;
     diesel::update(volumes::table.filter(volumes::instance_id.eq(Some(id))))
         .filter(volumes::disk_name.eq(crate::instances::ROOT_DISK))

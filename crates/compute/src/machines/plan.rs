@@ -7,6 +7,7 @@ use hypervisor::{
     RootDisk, Size, VmId, VmSpec,
     seed::{Network, Seed},
 };
+use ipnet::IpNet;
 use kernel::{
     config::{Compute, MachineNetwork},
     id::{Any, Id},
@@ -18,7 +19,7 @@ use super::facts::Facts;
 use crate::{
     addresses::PUBLIC_INTERFACE,
     instances::{api::InstanceKind, rows::AddressRow},
-    vpcs::api::VpcKind,
+    vpcs::{api::VpcKind, private::PrivateRow, subnets::rows::SubnetRow},
 };
 
 /// The driver's word for an instance.
@@ -143,10 +144,10 @@ pub fn public_interface(facts: &Facts, settings: &Compute) -> Result<Interface, 
     })
 }
 
-/// The interface in a VPC. Its addresses are its members' own matter.
+/// The interface in a VPC, with the machine's address there. QEMU's own networks have addresses of their own.
 ///
 /// # Errors
-/// Final: an Ethernet address in the database is none.
+/// Final: an address in the database is none.
 pub fn private_interface(
     facts: &Facts,
     vpc: Id<VpcKind>,
@@ -159,11 +160,36 @@ pub fn private_interface(
             bridge: bridge_of(vpc),
         },
     };
+    let addresses = match (settings.network, private(facts, vpc)) {
+        (MachineNetwork::Bridge, Some((row, subnet))) => vec![private_address(row, subnet)?],
+        _ => Vec::new(),
+    };
     Ok(Interface {
         id: interface_id(machine.private_interface_id),
         mac: mac(&machine.private_mac_address)?,
         connection,
-        addresses: Vec::new(),
+        addresses,
+    })
+}
+
+/// What the machine has in a VPC.
+fn private(facts: &Facts, vpc: Id<VpcKind>) -> Option<&(PrivateRow, SubnetRow)> {
+    facts.private.iter().find(|(row, _)| row.vpc_id == vpc)
+}
+
+fn private_address(row: &PrivateRow, subnet: &SubnetRow) -> Result<Address, StepError> {
+    let wrong = |why: String| StepError::fatal("The instance's network can't be set up.", why);
+    let ip = row
+        .address
+        .parse()
+        .map_err(|error| wrong(format!("{}: {error}", row.address)))?;
+    let network: IpNet = subnet
+        .cidr_block
+        .parse()
+        .map_err(|error| wrong(format!("{}: {error}", subnet.cidr_block)))?;
+    Ok(Address {
+        ip,
+        prefix: network.prefix_len(),
     })
 }
 
@@ -300,10 +326,21 @@ fn network(facts: &Facts, settings: &Compute) -> Result<Option<Network>, StepErr
             gateways.push(gateway);
         }
     }
+    let mut interfaces = vec![public_interface(facts, settings)?];
+    let mut nameservers = settings.nameservers.clone();
+    // One without addresses would ask for them, and nobody answers.
+    if let Some(vpc) = facts.attached_to
+        && let Some((_, subnet)) = private(facts, vpc)
+        && subnet.dhcp_enabled
+    {
+        interfaces.push(private_interface(facts, vpc, settings)?);
+        let own: Vec<IpAddr> = subnet.dns_servers.read().unwrap_or_default();
+        nameservers.extend(own);
+    }
     Ok(Some(Network {
-        interfaces: vec![public_interface(facts, settings)?],
+        interfaces,
         gateways,
-        nameservers: settings.nameservers.clone(),
+        nameservers,
     }))
 }
 

@@ -55,7 +55,7 @@ async fn find(
 impl NetworkDriver for MachineInterfaces {
     fn attach<'a>(&'a self, app: &'a App, instance: Id<InstanceKind>, vpc: Id<VpcKind>) -> Changed<'a> {
         Box::pin(async move {
-            if let Some((facts, driver)) = find(app, &self.hosts, instance).await? {
+            if let Some((mut facts, driver)) = find(app, &self.hosts, instance).await? {
                 let interface = plan::private_interface(&facts, vpc, &app.config().compute)?;
                 if let Connection::Bridge { bridge } = &interface.connection {
                     driver.ensure_bridge(bridge).await.map_err(failed)?;
@@ -64,6 +64,11 @@ impl NetworkDriver for MachineInterfaces {
                     .attach_interface(plan::vm_of(instance), &interface)
                     .await
                     .map_err(failed)?;
+                if !interface.addresses.is_empty() {
+                    // The guest learns its address there with its next boot.
+                    facts.attached_to = Some(vpc);
+                    renew_seed(app, &self.hosts, &facts).await?;
+                }
             }
             self.records.attach(app, instance, vpc).await
         })

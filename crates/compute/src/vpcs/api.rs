@@ -4,8 +4,13 @@
     reason = "the fields are the published API's; comments repeat its words where it has some"
 )]
 
-use kernel::{http::ApiError, id::Id, openapi::WriteOnly, time::Time};
-use serde::Serialize;
+use kernel::{
+    http::{ApiError, Body, NamedInPaths},
+    id::Id,
+    openapi::WriteOnly,
+    time::Time,
+};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::rows::VpcRow;
@@ -19,6 +24,10 @@ use crate::catalogue::{
 pub enum VpcKind {}
 /// The id of a VPC.
 pub type VpcId = Id<VpcKind>;
+
+impl NamedInPaths for VpcKind {
+    const NAME: &'static str = "vpc_id";
+}
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = VPC)]
@@ -72,4 +81,38 @@ impl Vpc {
             modified,
         })
     }
+}
+
+/// The body of `create_vpc` and `replace_vpc`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct NewVpc {
+    pub(super) name: String,
+    pub(super) cidr_block: String,
+    #[serde(default)]
+    pub(super) location_id: Option<LocationId>,
+    #[serde(default = "yes")]
+    pub(super) is_active: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Body for NewVpc {
+    type Wire = Vpc;
+}
+
+/// The block and the location stay as created.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub(crate) struct PatchedVPC {
+    #[schema(value_type = String, required = false, max_length = 255)]
+    pub(super) name: Option<String>,
+    #[schema(value_type = bool, required = false)]
+    pub(super) is_active: Option<bool>,
+}
+
+impl Body for PatchedVPC {
+    type Wire = Self;
+    const PARTIAL: bool = true;
 }

@@ -1,5 +1,7 @@
 //! The table of VPCs. Every finder takes the organization and the project.
 
+use std::time::Duration;
+
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable,
     RunQueryDsl, Selectable, SelectableHelper,
@@ -7,12 +9,16 @@ use diesel::{
 use kernel::{
     access::{Organization, Project},
     id::Id,
-    store::{Conn, StoreError, Tx, sql::MultiBackend},
+    store::{Conn, StoreError, Tx, lock, sql::MultiBackend},
     time::Time,
 };
 
-use super::api::VpcKind;
-use crate::{catalogue::api::Location, schema::vpcs};
+use super::{api::VpcKind, subnets};
+use crate::{
+    catalogue::api::Location,
+    instances::api::InstanceStatus,
+    schema::{instances, network_attachments, vpcs},
+};
 
 /// A row of `vpcs`.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -40,6 +46,7 @@ pub(crate) fn of_project(
     vpcs::table
         .filter(vpcs::organization_id.eq(organization))
         .filter(vpcs::project_id.eq(Some(project)).or(vpcs::project_id.is_null()))
+        .filter(vpcs::deleted_at.is_null())
         .into_boxed()
 }
 
@@ -54,6 +61,86 @@ pub(crate) fn find(
         .filter(vpcs::id.eq(id))
         .select(VpcRow::as_select());
     Ok(query.first(conn).optional()?)
+}
+
+/// The same, kept from changing until this transaction ends.
+pub(super) fn find_locked(
+    tx: &mut Tx<'_>,
+    organization: Id<Organization>,
+    project: Id<Project>,
+    id: Id<VpcKind>,
+) -> Result<Option<VpcRow>, StoreError> {
+    let query = vpcs::table
+        .filter(vpcs::organization_id.eq(organization))
+        .filter(vpcs::project_id.eq(Some(project)).or(vpcs::project_id.is_null()))
+        .filter(vpcs::deleted_at.is_null())
+        .filter(vpcs::id.eq(id))
+        .select(VpcRow::as_select());
+    Ok(lock("vpcs", query).get_result(tx.conn()).optional()?)
+}
+
+/// How many VPCs a project has of its own.
+pub(super) fn count(conn: &mut Conn, project: Id<Project>) -> Result<i64, StoreError> {
+    Ok(vpcs::table
+        .filter(vpcs::project_id.eq(Some(project)))
+        .filter(vpcs::deleted_at.is_null())
+        .count()
+        .get_result(conn)?)
+}
+
+/// Whether an instance is in the VPC, or on its way into it or out of it.
+pub(super) fn has_members(conn: &mut Conn, id: Id<VpcKind>) -> Result<bool, StoreError> {
+    let wanted: i64 = instances::table
+        .filter(instances::vpc_id.eq(id))
+        .filter(instances::status.ne_all(InstanceStatus::OVER))
+        .count()
+        .get_result(conn)?;
+    let present: i64 = network_attachments::table
+        .filter(network_attachments::vpc_id.eq(id))
+        .count()
+        .get_result(conn)?;
+    Ok(wanted + present > 0)
+}
+
+/// Writes a new one, with its first subnet.
+///
+/// # Errors
+/// The database refused. Contended, if another transaction makes the same default VPC.
+pub fn insert(tx: &mut Tx<'_>, row: &VpcRow) -> Result<(), StoreError> {
+    let inserted = diesel::insert_into(vpcs::table).values(row).execute(tx.conn());
+    match inserted.map_err(StoreError::from) {
+        Ok(_) => subnets::rows::insert_first(tx, row),
+        Err(StoreError::Duplicate(text)) => Err(StoreError::Contended(text)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes one back, as its next version.
+pub(super) fn save(tx: &mut Tx<'_>, row: &mut VpcRow) -> Result<(), StoreError> {
+    row.version += 1;
+    row.modified = tx.now().max(row.modified + Duration::from_micros(1));
+    diesel::update(vpcs::table.find(row.id))
+        .set((
+            vpcs::name.eq(&row.name),
+            vpcs::is_active.eq(row.is_active),
+            vpcs::version.eq(row.version),
+            vpcs::modified.eq(row.modified),
+        ))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// Deletes one that nobody is in. Instances that are over still name it.
+pub(super) fn delete(tx: &mut Tx<'_>, row: &mut VpcRow) -> Result<(), StoreError> {
+    save(tx, row)?;
+    diesel::update(vpcs::table.find(row.id))
+        .set((
+            vpcs::deleted_at.eq(Some(tx.now())),
+            vpcs::is_active.eq(false),
+            vpcs::is_default.eq(false),
+        ))
+        .execute(tx.conn())?;
+    Ok(())
 }
 
 /// The project's default VPC in a location, made now if there is none.
@@ -91,13 +178,6 @@ pub(crate) fn default_for(
         created: now,
         modified: now,
     };
-    match diesel::insert_into(vpcs::table)
-        .values(&row)
-        .execute(tx.conn())
-        .map_err(StoreError::from)
-    {
-        Ok(_) => Ok(row),
-        Err(StoreError::Duplicate(text)) => Err(StoreError::Contended(text)),
-        Err(error) => Err(error),
-    }
+    insert(tx, &row)?;
+    Ok(row)
 }

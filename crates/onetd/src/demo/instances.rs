@@ -10,8 +10,11 @@ use compute::{
         api::{AddressId, BillingCycle, InstanceId, InstanceStatus, IpType, VolumeStatus},
         rows::{AddressRow, InstanceRow, StateRow, VolumeRow},
     },
-    schema::{instance_states, instance_tags, instances, ip_addresses, network_attachments, volumes, vpcs},
-    vpcs::{api::VpcId, rows::VpcRow},
+    schema::{instance_states, instance_tags, instances, ip_addresses, network_attachments, volumes},
+    vpcs::{
+        api::VpcId,
+        rows::{self as vpc_rows, VpcRow},
+    },
 };
 use diesel::{ExpressionMethods, RunQueryDsl};
 use kernel::{
@@ -67,7 +70,7 @@ pub(super) async fn load(
                         created: tx.now(),
                         modified: tx.now(),
                     };
-                    diesel::insert_into(vpcs::table).values(&row).execute(tx.conn())?;
+                    vpc_rows::insert(tx, &row)?;
                     if row.is_default {
                         vpcs.push(row.id);
                     }

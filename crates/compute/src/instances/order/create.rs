@@ -40,7 +40,7 @@ use crate::{
     orders::InstanceOrder,
     schema::{instances, volumes},
     ssh_keys, tasks,
-    vpcs::{self, rows::VpcRow},
+    vpcs::{self, private, rows::VpcRow},
 };
 
 /// [Instances] Create a compute instance
@@ -344,6 +344,7 @@ impl Desk {
         self.write_addresses(tx, &mut row, body.enable_ipv6)?;
         write_root_volume(tx, &row, choice.disk_gb)?;
         crate::network::plan_attachment(tx, row.id, vpc.id)?;
+        private::assign(tx, row.id, vpc.id, &private::Wish::default(), "vpc_id")?;
         Ok(row)
     }
 

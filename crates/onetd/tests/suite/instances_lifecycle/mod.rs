@@ -5,6 +5,7 @@ mod addons;
 mod addresses;
 mod backups;
 mod cancellation;
+mod private_networks;
 mod resize;
 mod snapshots;
 mod suspended;

@@ -60,7 +60,8 @@ on_both! {
             let answer = life.post(&server, "vpc/attach", &body).await.expect(400);
             assert!(answer.body["vpc_id"].is_array(), "{}", answer.text);
         }
-        let answer = life.post(&server, "vpc/attach", &json!({"vpc_id": life.instance["vpc"]["id"], "private_ip": "10.0.0.9"})).await.expect(400);
+        let vpc = other_vpc(&server, &server.owner(), &life.instance["location"]["id"], &life.instance["vpc"]["id"]).await;
+        let answer = life.post(&server, "vpc/attach", &json!({"vpc_id": vpc, "private_ip": "192.0.2.9"})).await.expect(400);
         assert!(answer.body["private_ip"].is_array(), "{}", answer.text);
         only_for_editors(&server, &format!("{}/vpc/attach", life.path), &json!({"vpc_id": unknown})).await;
         only_for_editors(&server, &format!("{}/vpc/detach", life.path), &json!({})).await;
