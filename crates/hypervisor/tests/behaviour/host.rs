@@ -63,9 +63,12 @@ async fn a_machine_of_another_account_is_copied_after_a_copy_that_was_given_up()
         return;
     }
     let bench = QemuBench::with(|settings| settings.run_as = Some("nobody".to_owned())).await;
-    let vm = machine(8).id;
+    // Slow enough for a copy to take seconds.
+    let mut slow = machine(8);
+    slow.disk_limits.bytes_per_second = Some(8 << 20);
+    let vm = slow.id;
     bench.qemu.prepare_disk(vm, &disk(bench.image())).await.unwrap();
-    bench.qemu.define(&machine(8)).await.unwrap();
+    bench.qemu.define(&slow).await.unwrap();
     bench.qemu.start(vm).await.unwrap();
     let (copy, limit) = (CopyId(vm.0), Duration::from_secs(60));
     let given_up = bench
