@@ -171,8 +171,14 @@ impl Compute {
             Arc::new(ssh_keys::steps::RemoveSshKey::new(&guests)),
         ];
         kinds.extend(others);
-        kinds.extend(snapshots::tasks::kinds(&self.hosts, &self.turns));
-        kinds.extend(backups::tasks::kinds(&self.hosts, &self.turns));
+        kinds.extend(copies::tasks::kinds::<snapshots::rows::SnapshotRow>(
+            &self.hosts,
+            &self.turns,
+        ));
+        kinds.extend(copies::tasks::kinds::<backups::rows::BackupRow>(
+            &self.hosts,
+            &self.turns,
+        ));
         kinds
     }
 }

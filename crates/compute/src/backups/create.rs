@@ -15,11 +15,11 @@ use super::{
     api::{BackupId, BackupStatus, BackupType, InstanceBackup, NewBackup},
     rows::{self, BackupRow},
     schedules::api::ScheduleId,
-    tasks::{CREATE, about},
+    tasks::about,
 };
 use crate::{
     Compute,
-    copies::{BACKUP_ADDON, must_be_bought, must_be_free},
+    copies::{BACKUP_ADDON, CopyRow, must_be_bought, must_be_free},
     instances::{actions::Action, rows::InstanceRow},
     machines::{MachineRow, kinds},
     tasks::InstancePath,
@@ -80,7 +80,7 @@ pub(crate) async fn create_backup(
             };
             answer(tx, &action, new).map(|(_, answer)| answer)
         };
-    change.run(&compute.app, &caller, CREATE, work).await
+    change.run(&compute.app, &caller, BackupRow::CREATE, work).await
 }
 
 /// A backup to be made.
@@ -134,7 +134,7 @@ pub(super) fn begin(
         by,
     } = new;
     let id = Id::new();
-    let mut wanted = kinds::task(CREATE, instance, by);
+    let mut wanted = kinds::task(BackupRow::CREATE, instance, by);
     wanted.parameters = about(id);
     let row = BackupRow {
         id,

@@ -11,11 +11,12 @@ use kernel::{
 use super::{
     BackupsManage,
     api::{BackupKind, BackupStatus},
-    rows,
-    tasks::{DELETE, about},
+    rows::{self, BackupRow},
+    tasks::about,
 };
 use crate::{
     Compute,
+    copies::CopyRow,
     instances::actions::{self, Action},
     tasks::{InstancePath, api::InstanceTask},
 };
@@ -70,11 +71,11 @@ pub(crate) async fn delete_backup(
         changes.note("name", &Some(&row.name), &None);
         let text = format!("Deleted backup {} of instance {}", row.name, action.row.name);
         action.audit(tx, "instance.backup_deleted", text, changes)?;
-        let task = action.ask(tx, DELETE, about(id))?;
+        let task = action.ask(tx, BackupRow::DELETE, about(id))?;
         row.status = BackupStatus::Deleting;
         row.task_id = Some(task);
         rows::save(tx, &mut row)?;
         action.answer(tx, task)
     };
-    change.run(&compute.app, &caller, DELETE, work).await
+    change.run(&compute.app, &caller, BackupRow::DELETE, work).await
 }

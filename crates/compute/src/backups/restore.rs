@@ -14,11 +14,10 @@ use super::{
     BackupsManage,
     api::{BackupKind, BackupRestore, BackupStatus, Restore},
     rows::{self, BackupRow},
-    tasks::RESTORE,
 };
 use crate::{
     Compute,
-    copies::{must_be_free, must_be_off},
+    copies::{CopyRow, must_be_free, must_be_off},
     instances::{
         actions::{self, Action},
         api::InstanceKind,
@@ -62,7 +61,7 @@ pub(crate) async fn restore_backup(
     let caller = scope.caller.clone();
     let work =
         move |tx: &mut Tx<'_>, change: &http::Change<Restore>| restore(tx, &scope, (instance, id), change);
-    change.run(&compute.app, &caller, RESTORE, work).await
+    change.run(&compute.app, &caller, BackupRow::RESTORE, work).await
 }
 
 fn restore(
@@ -102,7 +101,7 @@ fn restore(
     );
     action.audit(tx, "instance.backup_restored", text, changes)?;
     let parameters = json!({ "backup_id": id, "start_after_restore": body.start_after_restore });
-    let task = action.ask(tx, RESTORE, parameters)?;
+    let task = action.ask(tx, BackupRow::RESTORE, parameters)?;
     row.status = BackupStatus::Restoring;
     row.task_id = Some(task);
     rows::save(tx, &mut row)?;

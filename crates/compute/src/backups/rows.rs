@@ -54,7 +54,7 @@ pub struct BackupRow {
 }
 
 /// Where a backup can be deleted by itself.
-const AT_REST: [BackupStatus; 2] = [BackupStatus::Available, BackupStatus::Error];
+pub(super) const AT_REST: [BackupStatus; 2] = [BackupStatus::Available, BackupStatus::Error];
 
 /// Backups with the names of their instances.
 macro_rules! joined {

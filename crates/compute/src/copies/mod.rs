@@ -4,25 +4,100 @@
 //! nothing else is done to the disk meanwhile, and read back by one.
 
 pub(crate) mod steps;
+pub(crate) mod tasks;
 
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use http::StatusCode;
+use hypervisor::CopyForm;
 use kernel::{
     access::Permission,
     http::{ApiError, ApiResult},
     id::{Any, Id},
     money::Amount,
-    schema::tasks,
-    store::{Conn, Tx},
-    tasks::TaskStatus,
+    schema::tasks as task_rows,
+    store::{Conn, StoreError, Tx},
+    tasks::{Outcome, TaskRow, TaskStatus},
+    time::Time,
 };
 
 use crate::{
     addons::rows::{self as addons, AddonState},
-    catalogue::Catalogue,
-    instances::{actions::Action, api::InstanceKind},
-    machines::{MachineRow, Power},
+    catalogue::{
+        Catalogue,
+        api::{Image, Size},
+    },
+    hosts::HostId,
+    instances::{actions::Action, api::InstanceKind, rows::InstanceRow},
+    machines::{MachineRow, Power, kinds},
 };
+
+/// Where a copy stands while no other task is at it, whichever words its API has for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Asked for.
+    Pending,
+    /// The disk is being copied.
+    Making,
+    /// It can be restored.
+    Available,
+    /// It could not be made.
+    Error,
+}
+
+/// A snapshot or a backup: what their tasks and steps ask of its row.
+pub(crate) trait CopyRow: Send + Sized + 'static {
+    /// What is in the copy.
+    const FORM: CopyForm;
+    /// The task that makes it.
+    const CREATE: &'static str;
+    /// The task that makes an instance's disk what it holds.
+    const RESTORE: &'static str;
+    /// The task that deletes it.
+    const DELETE: &'static str;
+
+    /// The row, kept from changing until this transaction ends.
+    fn lock(tx: &mut Tx<'_>, copy: Id<Any>) -> Result<Option<Self>, StoreError>;
+
+    /// The host that has the copy.
+    fn host_of(conn: &mut Conn, copy: Id<Any>) -> Result<Option<HostId>, StoreError>;
+
+    /// Writes the row back.
+    fn save(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
+
+    /// Forgets the row: the copy is gone.
+    fn delete(self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
+
+    /// Where it stands; nothing while it is restored or deleted.
+    fn standing(&self) -> Option<Standing>;
+
+    /// It stands there from now on; with the reason, if something has failed.
+    fn stand(&mut self, standing: Standing, reason: String, now: Time);
+
+    /// What it takes of the host, bytes.
+    fn set_size(&mut self, bytes: Option<i64>);
+
+    /// An instance has been taken back to it.
+    fn note_restored(&mut self, _now: Time) {}
+
+    /// The image and the system on the disk that was copied.
+    fn system(&self) -> (Id<Image>, &str);
+
+    /// What it is called in audit records.
+    fn called(&self) -> String;
+
+    /// It was made, or could not be; its row is written.
+    fn created(&self, tx: &mut Tx<'_>, task: &TaskRow, outcome: Outcome) -> Result<(), StoreError> {
+        match outcome {
+            Outcome::Completed => Ok(()),
+            Outcome::Failed => kinds::tell_failure(tx, task),
+        }
+    }
+
+    /// An instance was taken back to a copy.
+    fn after_restoration(_tx: &mut Tx<'_>, _task: &TaskRow, _on: &InstanceRow) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
 
 /// The add-on that snapshots need, by its slug in the catalogue.
 pub(crate) const SNAPSHOT_ADDON: &str = "snapshot";
@@ -57,7 +132,7 @@ pub(crate) fn gigabytes(bytes: i64) -> Amount {
 pub(crate) fn must_be_bought(
     conn: &mut Conn,
     catalogue: &Catalogue,
-    (instance, size): (Id<InstanceKind>, Id<crate::catalogue::api::Size>),
+    (instance, size): (Id<InstanceKind>, Id<Size>),
     slug: &str,
 ) -> ApiResult<()> {
     let size = catalogue
@@ -70,33 +145,32 @@ pub(crate) fn must_be_bought(
             detail,
         ))
     };
-    let Some(offer) = size
+    let offer = size
         .available_addons
         .iter()
-        .find(|offer| offer.addon.slug == slug)
-    else {
-        // Where nobody sells it, everybody has it.
-        return if catalogue.sells_addon(slug) {
-            needs_payment(format!(
-                "The add-on \"{slug}\" is needed for this, and the instance's size does not offer it."
-            ))
-        } else {
-            Ok(())
-        };
-    };
-    if offer.is_included {
+        .find(|offer| offer.addon.slug == slug);
+    let offered = offer.filter(|offer| offer.is_active && offer.addon.is_active);
+    if offered.is_some_and(|offer| offer.is_included) {
         return Ok(());
     }
-    let is_in_force = addons::live(conn, instance)?.iter().any(|row| {
-        row.addon_id == offer.addon.id && matches!(row.status, AddonState::Active | AddonState::Cancelling)
+    // What is not sold any more is still there for who has it.
+    let live = addons::live(conn, instance)?;
+    let is_in_force = live.iter().any(|row| {
+        offer.is_some_and(|offer| offer.addon.id == row.addon_id)
+            && matches!(row.status, AddonState::Active | AddonState::Cancelling)
     });
-    if is_in_force {
-        return Ok(());
+    match offered {
+        _ if is_in_force => Ok(()),
+        Some(offer) => needs_payment(format!(
+            "The add-on \"{}\" ({}) is needed for this: activate it first.",
+            offer.addon.name, offer.addon.id
+        )),
+        None if catalogue.sells_addon(slug) => needs_payment(format!(
+            "The add-on \"{slug}\" is needed for this, and the instance's size does not offer it."
+        )),
+        // Where nobody sells it, everybody has it.
+        None => Ok(()),
     }
-    needs_payment(format!(
-        "The add-on \"{}\" ({}) is needed for this: activate it first.",
-        offer.addon.name, offer.addon.id
-    ))
 }
 
 /// Refuses a second task at the disk of an instance that this transaction has locked.
@@ -104,10 +178,10 @@ pub(crate) fn must_be_bought(
 /// # Errors
 /// 409.
 pub(crate) fn must_be_free(tx: &mut Tx<'_>, instance: Id<InstanceKind>) -> ApiResult<()> {
-    let busy: i64 = tasks::table
-        .filter(tasks::resource_id.eq(instance.cast::<Any>()))
-        .filter(tasks::status.eq_any([TaskStatus::Pending, TaskStatus::Running]))
-        .filter(tasks::kind.eq_any(OF_DISKS))
+    let busy: i64 = task_rows::table
+        .filter(task_rows::resource_id.eq(instance.cast::<Any>()))
+        .filter(task_rows::status.eq_any([TaskStatus::Pending, TaskStatus::Running]))
+        .filter(task_rows::kind.eq_any(OF_DISKS))
         .count()
         .get_result(tx.conn())?;
     if busy > 0 {

@@ -2,7 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-use hypervisor::{CopyForm, CopyId, RequestId};
+use hypervisor::{CopyId, RequestId};
 use kernel::{
     id::{Any, Id},
     store::{Conn, StoreError, Tx},
@@ -10,8 +10,9 @@ use kernel::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::{CopyRow, Standing};
 use crate::{
-    hosts::{HostId, Hosts},
+    hosts::Hosts,
     images::Turns,
     machines::{
         plan,
@@ -29,24 +30,6 @@ pub(crate) struct About {
     pub(crate) copy_id: Id<Any>,
 }
 
-/// Whose copies they are: what the steps ask of the tables.
-pub(crate) trait Shelf: Send + Sync + 'static {
-    /// What is in its copies.
-    const FORM: CopyForm;
-
-    /// Says that a copy is being made. `false`: nobody wants it any more.
-    ///
-    /// # Errors
-    /// The database refused.
-    fn begin(tx: &mut Tx<'_>, copy: Id<Any>) -> Result<bool, StoreError>;
-
-    /// The host that has a copy.
-    ///
-    /// # Errors
-    /// The database refused.
-    fn host_of(conn: &mut Conn, copy: Id<Any>) -> Result<Option<HostId>, StoreError>;
-}
-
 /// What the steps share.
 #[derive(Clone, Debug)]
 struct Tools {
@@ -54,25 +37,25 @@ struct Tools {
     turns: Arc<Turns>,
 }
 
-pub(crate) struct Save<S>(Tools, PhantomData<S>);
+pub(crate) struct Save<R>(Tools, PhantomData<fn() -> R>);
 
-pub(crate) struct Restore<S>(Tools, PhantomData<S>);
+pub(crate) struct Restore<R>(Tools, PhantomData<fn() -> R>);
 
-pub(crate) struct Remove<S>(Tools, PhantomData<S>);
+pub(crate) struct Remove<R>(Tools, PhantomData<fn() -> R>);
 
 /// The step that copies the disk.
-pub(crate) fn save<S: Shelf>(hosts: &Hosts, turns: &Arc<Turns>) -> Arc<dyn Step> {
-    Arc::new(Save::<S>(tools(hosts, turns), PhantomData))
+pub(crate) fn save<R: CopyRow>(hosts: &Hosts, turns: &Arc<Turns>) -> Arc<dyn Step> {
+    Arc::new(Save::<R>(tools(hosts, turns), PhantomData))
 }
 
 /// The step that makes the disk what the copy has.
-pub(crate) fn restore<S: Shelf>(hosts: &Hosts, turns: &Arc<Turns>) -> Arc<dyn Step> {
-    Arc::new(Restore::<S>(tools(hosts, turns), PhantomData))
+pub(crate) fn restore<R: CopyRow>(hosts: &Hosts, turns: &Arc<Turns>) -> Arc<dyn Step> {
+    Arc::new(Restore::<R>(tools(hosts, turns), PhantomData))
 }
 
 /// The step that deletes the copy.
-pub(crate) fn remove<S: Shelf>(hosts: &Hosts, turns: &Arc<Turns>) -> Arc<dyn Step> {
-    Arc::new(Remove::<S>(tools(hosts, turns), PhantomData))
+pub(crate) fn remove<R: CopyRow>(hosts: &Hosts, turns: &Arc<Turns>) -> Arc<dyn Step> {
+    Arc::new(Remove::<R>(tools(hosts, turns), PhantomData))
 }
 
 fn tools(hosts: &Hosts, turns: &Arc<Turns>) -> Tools {
@@ -94,15 +77,28 @@ fn gone() -> StepError {
     )
 }
 
+/// Says that a copy is being made. `false`: nobody wants it any more.
+fn begin<R: CopyRow>(tx: &mut Tx<'_>, copy: Id<Any>) -> Result<bool, StoreError> {
+    let Some(mut row) = R::lock(tx, copy)? else {
+        return Ok(false);
+    };
+    if row.standing() == Some(Standing::Pending) {
+        let now = tx.now();
+        row.stand(Standing::Making, String::new(), now);
+        row.save(tx)?;
+    }
+    Ok(row.standing() == Some(Standing::Making))
+}
+
 impl Tools {
     /// Deletes the task's copy where it is; one that was never made is fine.
-    async fn remove<S: Shelf>(&self, work: &Work) -> Result<(), StepError> {
+    async fn remove<R: CopyRow>(&self, work: &Work) -> Result<(), StepError> {
         let copy = copy_of(work)?;
         let id: Id<Any> = Id::from_uuid(copy.0);
         let host = work
             .app
             .store()
-            .read("host_of_copy", move |conn: &mut Conn| S::host_of(conn, id));
+            .read("host_of_copy", move |conn: &mut Conn| R::host_of(conn, id));
         let Some(host) = host.await.map_err(|error: StoreError| StepError::from(error))? else {
             return Ok(());
         };
@@ -111,7 +107,7 @@ impl Tools {
     }
 }
 
-impl<S: Shelf> Step for Save<S> {
+impl<R: CopyRow> Step for Save<R> {
     fn name(&self) -> &'static str {
         "save_copy"
     }
@@ -124,7 +120,7 @@ impl<S: Shelf> Step for Save<S> {
             };
             let _turn = self.0.turns.take(&work.app)?;
             let id: Id<Any> = Id::from_uuid(copy.0);
-            let begin = work.app.store().write("begin_copy", move |tx| S::begin(tx, id));
+            let begin = work.app.store().write("begin_copy", move |tx| begin::<R>(tx, id));
             if !begin.await.map_err(|error: StoreError| StepError::from(error))? {
                 return Ok(());
             }
@@ -132,18 +128,18 @@ impl<S: Shelf> Step for Save<S> {
             let minutes = u64::from(work.app.config().images.convert_minutes);
             let limit = Duration::from_secs(minutes * 60);
             let vm = plan::vm_of(facts.instance.id);
-            let made = driver.save_copy(vm, copy, S::FORM, limit).await.map_err(failed)?;
+            let made = driver.save_copy(vm, copy, R::FORM, limit).await.map_err(failed)?;
             work.notes.insert(TAKEN_BYTES.to_owned(), made.taken_bytes.into());
             Ok(())
         })
     }
 
     fn undo<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
-        Box::pin(self.0.remove::<S>(work))
+        Box::pin(self.0.remove::<R>(work))
     }
 }
 
-impl<S: Shelf> Step for Restore<S> {
+impl<R: CopyRow> Step for Restore<R> {
     fn name(&self) -> &'static str {
         "restore_copy"
     }
@@ -168,13 +164,13 @@ impl<S: Shelf> Step for Restore<S> {
     }
 }
 
-impl<S: Shelf> Step for Remove<S> {
+impl<R: CopyRow> Step for Remove<R> {
     fn name(&self) -> &'static str {
         "remove_copy"
     }
 
     fn run<'a>(&'a self, work: &'a mut Work) -> Done<'a> {
-        Box::pin(self.0.remove::<S>(work))
+        Box::pin(self.0.remove::<R>(work))
     }
 
     fn undo<'a>(&'a self, _work: &'a mut Work) -> Done<'a> {

@@ -13,12 +13,12 @@ use super::{
     SnapshotsManage,
     api::{InstanceSnapshot, NewSnapshot, SnapshotKind, SnapshotStatus},
     rows::{self, SnapshotRow},
-    tasks::{CREATE, about},
+    tasks::about,
 };
 use crate::{
     Compute,
     catalogue::Catalogue,
-    copies::{SNAPSHOT_ADDON, must_be_bought, must_be_free},
+    copies::{CopyRow, SNAPSHOT_ADDON, must_be_bought, must_be_free},
     instances::{actions::Action, rows as instances},
     tasks::InstancePath,
 };
@@ -60,7 +60,7 @@ pub(crate) async fn create_snapshot(
         let action = Action::begin(tx, &scope, instance)?;
         create(tx, &scope, &catalogue, action, change.body()?, most)
     };
-    change.run(&compute.app, &caller, CREATE, work).await
+    change.run(&compute.app, &caller, SnapshotRow::CREATE, work).await
 }
 
 fn create(
@@ -99,7 +99,7 @@ fn create(
         .find(|volume| volume.disk_name == crate::instances::ROOT_DISK);
     let disk = disk.ok_or_else(|| ApiError::conflict("The instance has no disk yet."))?;
     let id: Id<SnapshotKind> = Id::new();
-    let task = action.ask(tx, CREATE, about(id))?;
+    let task = action.ask(tx, SnapshotRow::CREATE, about(id))?;
     let row = SnapshotRow {
         id,
         organization_id: scope.organization,

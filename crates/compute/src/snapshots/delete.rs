@@ -11,11 +11,12 @@ use kernel::{
 use super::{
     SnapshotsManage,
     api::{SnapshotKind, SnapshotStatus},
-    rows,
-    tasks::{DELETE, about},
+    rows::{self, SnapshotRow},
+    tasks::about,
 };
 use crate::{
     Compute,
+    copies::CopyRow,
     instances::actions::{self, Action},
     tasks::{InstancePath, api::InstanceTask},
 };
@@ -65,11 +66,11 @@ pub(crate) async fn delete_snapshot(
         changes.note("name", &Some(&row.name), &None);
         let text = format!("Deleted snapshot {} of instance {}", row.name, action.row.name);
         action.audit(tx, "instance.snapshot_deleted", text, changes)?;
-        let task = action.ask(tx, DELETE, about(id))?;
+        let task = action.ask(tx, SnapshotRow::DELETE, about(id))?;
         row.status = SnapshotStatus::Deleting;
         row.task_id = Some(task);
         rows::save(tx, &mut row)?;
         action.answer(tx, task)
     };
-    change.run(&compute.app, &caller, DELETE, work).await
+    change.run(&compute.app, &caller, SnapshotRow::DELETE, work).await
 }

@@ -142,16 +142,7 @@ async fn list(
             }
             query
         };
-        let mut counted = snapshots::table
-            .filter(snapshots::project_id.eq(project))
-            .into_boxed();
-        if let Some(instance) = instance {
-            counted = counted.filter(snapshots::instance_id.eq(instance));
-        }
-        if let Some(status) = status {
-            counted = counted.filter(snapshots::status.eq(status));
-        }
-        let count = counted.count().get_result(conn)?;
+        let count = filtered().count().get_result(conn)?;
         let (skip, take) = page.window(count)?;
         let ordered = match order {
             Some((Order::Name, false)) => filtered().order(snapshots::name.asc()),

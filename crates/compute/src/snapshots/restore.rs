@@ -11,12 +11,12 @@ use kernel::{
 use super::{
     SnapshotsManage,
     api::{SnapshotKind, SnapshotStatus},
-    rows,
-    tasks::{RESTORE, about},
+    rows::{self, SnapshotRow},
+    tasks::about,
 };
 use crate::{
     Compute,
-    copies::{must_be_free, must_be_off},
+    copies::{CopyRow, must_be_free, must_be_off},
     instances::actions::{self, Action},
     tasks::{InstancePath, api::InstanceTask},
 };
@@ -72,11 +72,13 @@ pub(crate) async fn restore_snapshot(
             action.row.name, row.name
         );
         action.audit(tx, "instance.snapshot_restored", text, changes)?;
-        let task = action.ask(tx, RESTORE, about(id))?;
+        let task = action.ask(tx, SnapshotRow::RESTORE, about(id))?;
         row.status = SnapshotStatus::Restoring;
         row.task_id = Some(task);
         rows::save(tx, &mut row)?;
         action.answer(tx, task)
     };
-    change.run(&compute.app, &caller, RESTORE, work).await
+    change
+        .run(&compute.app, &caller, SnapshotRow::RESTORE, work)
+        .await
 }

@@ -43,7 +43,7 @@ pub struct PrivateRow {
     pub created: Time,
 }
 
-/// What is asked of an address, and the names of the fields that ask it.
+/// What is asked of an address.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wish {
     pub(crate) subnet: Option<SubnetId>,
@@ -69,23 +69,22 @@ pub(crate) fn assign(
     if known.is_some() && wish.subnet.is_none() && wish.address.is_none() {
         return Ok(());
     }
-    let Some(subnet) = choose(tx, vpc, wish, field)? else {
+    let candidates = candidates(tx, vpc, wish, field)?;
+    if candidates.is_empty() {
         return Ok(());
-    };
-    // Locked: of two that want the last address, one gets it.
-    let Some(subnet) = subnets::find_locked(tx, vpc, subnet)? else {
-        return Err(ApiError::conflict("The subnet was deleted meanwhile."));
-    };
+    }
     if let Some(known) = known {
         diesel::delete(private_addresses::table.find(known.id)).execute(tx.conn())?;
     }
-    let position = match &wish.address {
-        Some(text) => named(tx.conn(), &subnet, text, field)?,
-        None => next_free(tx.conn(), &subnet)?.ok_or_else(|| {
-            ApiError::conflict(format!("Subnet {} has no free address.", subnet.cidr_block))
-        })?,
+    let Some((subnet, position)) = pick(tx, vpc, &candidates, wish, field)? else {
+        let full: Vec<&str> = candidates
+            .iter()
+            .map(|subnet| subnet.cidr_block.as_str())
+            .collect();
+        let text = format!("No address is free in {}.", full.join(", "));
+        return Err(ApiError::conflict(text));
     };
-    let address = rules::range(&subnet).and_then(|(_, range)| range.at(position));
+    let address = rules::range(&subnet).and_then(|range| range.at(position));
     let address = address.ok_or_else(|| ApiError::internal("an address outside of its subnet"))?;
     let row = PrivateRow {
         id: Id::new(),
@@ -106,45 +105,54 @@ pub(crate) fn assign(
     }
 }
 
-/// The subnet that is asked for, or that has the address, or the first one in use that has room; none if there is none.
-fn choose(tx: &mut Tx<'_>, vpc: Id<VpcKind>, wish: &Wish, field: Field) -> ApiResult<Option<SubnetId>> {
-    let all = subnets::of_vpc(tx.conn(), vpc)?;
-    if let Some(id) = wish.subnet {
-        let found = all.iter().find(|subnet| subnet.id == id);
-        return match found {
-            None => {
-                let text = format!("Invalid pk \"{id}\" - object does not exist.");
-                Err(Faults::one("subnet_id", text).into())
-            }
-            Some(subnet) if !subnet.is_active => {
-                Err(Faults::one("subnet_id", "This subnet is not active.").into())
-            }
-            Some(subnet) => Ok(Some(subnet.id)),
+/// The first of the subnets that has the address, or a free one, locked: of two that want the last address, one gets it.
+fn pick(
+    tx: &mut Tx<'_>,
+    vpc: Id<VpcKind>,
+    candidates: &[SubnetRow],
+    wish: &Wish,
+    field: Field,
+) -> ApiResult<Option<(SubnetRow, i64)>> {
+    for candidate in candidates {
+        // Deleted meanwhile, if it is not there.
+        let Some(subnet) = subnets::find_locked(tx, vpc, candidate.id)? else {
+            continue;
         };
-    }
-    let active: Vec<&SubnetRow> = all.iter().filter(|subnet| subnet.is_active).collect();
-    if let Some(text) = &wish.address {
-        let Ok(address) = text.parse::<IpAddr>() else {
-            return Err(Faults::one(field, "Enter an IP address.").into());
+        let position = match &wish.address {
+            Some(text) => Some(named(tx.conn(), &subnet, text, field)?),
+            None => next_free(tx.conn(), &subnet)?,
         };
-        let has = |subnet: &&&SubnetRow| {
-            rules::range(subnet).is_some_and(|(_, range)| range.position(address).is_some())
-        };
-        return match active.iter().find(has) {
-            Some(subnet) => Ok(Some(subnet.id)),
-            None => Err(Faults::one(field, "No subnet of the VPC has this address.").into()),
-        };
-    }
-    for subnet in &active {
-        if next_free(tx.conn(), subnet)?.is_some() {
-            return Ok(Some(subnet.id));
+        if let Some(position) = position {
+            return Ok(Some((subnet, position)));
         }
     }
-    match active.first() {
-        // It is told which one is full.
-        Some(subnet) => Ok(Some(subnet.id)),
-        None => Ok(None),
+    Ok(None)
+}
+
+/// The subnets that the address may come from: the one that is asked for, the one that has the address, or all in use.
+fn candidates(tx: &mut Tx<'_>, vpc: Id<VpcKind>, wish: &Wish, field: Field) -> ApiResult<Vec<SubnetRow>> {
+    let mut all = subnets::of_vpc(tx.conn(), vpc)?;
+    if let Some(id) = wish.subnet {
+        all.retain(|subnet| subnet.id == id);
+        let fault = match all.first() {
+            None => format!("Invalid pk \"{id}\" - object does not exist."),
+            Some(subnet) if !subnet.is_active => "This subnet is not active.".to_owned(),
+            Some(_) => return Ok(all),
+        };
+        return Err(Faults::one("subnet_id", fault).into());
     }
+    all.retain(|subnet| subnet.is_active);
+    let Some(text) = &wish.address else {
+        return Ok(all);
+    };
+    let Ok(address) = text.parse::<IpAddr>() else {
+        return Err(Faults::one(field, "Enter an IP address.").into());
+    };
+    all.retain(|subnet| rules::range(subnet).is_some_and(|range| range.position(address).is_some()));
+    if all.is_empty() {
+        return Err(Faults::one(field, "No subnet of the VPC has this address.").into());
+    }
+    Ok(all)
 }
 
 /// The position of an address that was asked for by its name.
@@ -152,7 +160,7 @@ fn named(conn: &mut Conn, subnet: &SubnetRow, text: &str, field: Field) -> ApiRe
     let Ok(address) = text.parse::<IpAddr>() else {
         return Err(Faults::one(field, "Enter an IP address.").into());
     };
-    let position = rules::range(subnet).and_then(|(_, range)| range.position(address));
+    let position = rules::range(subnet).and_then(|range| range.position(address));
     let Some(position) = position else {
         return Err(Faults::one(field, "The subnet does not have this address.").into());
     };
@@ -171,7 +179,7 @@ pub(super) fn is_free(
     subnet: &SubnetRow,
     address: Option<IpAddr>,
 ) -> Result<bool, StoreError> {
-    let position = address.and_then(|address| rules::range(subnet)?.1.position(address));
+    let position = address.and_then(|address| rules::range(subnet)?.position(address));
     let Some(position) = position else {
         return Ok(true);
     };
@@ -186,7 +194,7 @@ pub(super) fn is_free(
 /// The lowest position that nobody has, the gateway's left out; none if the subnet is full. One row is read, however many
 /// members there are: the free one behind the first that has nobody behind it, or at the beginning, or behind the gateway.
 fn next_free(conn: &mut Conn, subnet: &SubnetRow) -> Result<Option<i64>, StoreError> {
-    let Some((_, range)) = rules::range(subnet) else {
+    let Some(range) = rules::range(subnet) else {
         return Ok(None);
     };
     let gateway = rules::gateway(subnet)

@@ -129,24 +129,17 @@ impl Qemu {
     }
 
     pub(super) async fn list_copies(&self) -> Result<Vec<DiskCopy>> {
-        let folder = &self.host.copies;
-        let wrong = |error| HypervisorError::host(format!("{} can't be listed", folder.display()), error);
         let mut copies = Vec::new();
-        let mut entries = tokio::fs::read_dir(folder).await.map_err(wrong)?;
-        while let Some(entry) = entries.next_entry().await.map_err(wrong)? {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if let Some(Ok(id)) = name.strip_suffix(".json").map(str::parse) {
-                copies.extend(self.find_copy(id).await?);
-            }
+        for id in self.copy_ids().await? {
+            copies.extend(self.find_copy(id).await?);
         }
-        copies.sort_by_key(|copy| copy.id);
         Ok(copies)
     }
 
     /// Whether a copy builds on the image.
     pub(super) async fn copy_of_image(&self, image: &ImageId) -> Result<bool> {
-        for copy in self.list_copies().await? {
-            let record = self.copy_record(copy.id).await?;
+        for id in self.copy_ids().await? {
+            let record = self.copy_record(id).await?;
             if record
                 .is_some_and(|CopyRecord { disk }| disk.mode == DiskMode::Overlay && disk.image == *image)
             {
@@ -154,6 +147,21 @@ impl Qemu {
             }
         }
         Ok(false)
+    }
+
+    /// The copies that have a record, in order.
+    async fn copy_ids(&self) -> Result<Vec<CopyId>> {
+        let folder = &self.host.copies;
+        let wrong = |error| HypervisorError::host(format!("{} can't be listed", folder.display()), error);
+        let mut ids = Vec::new();
+        let mut entries = tokio::fs::read_dir(folder).await.map_err(wrong)?;
+        while let Some(entry) = entries.next_entry().await.map_err(wrong)? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let id = name.strip_suffix(".json").map(str::parse::<CopyId>);
+            ids.extend(id.and_then(Result::ok));
+        }
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     /// Has QEMU write the copy of a disk that is in use.

@@ -9,7 +9,7 @@ use std::{
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::server::postgres_database;
+use testkit::{process::Process, server::postgres_database};
 
 use crate::yard::{LIMIT, Yard, kill};
 
@@ -22,17 +22,19 @@ async fn page(instance: &Value, holds: &str) -> String {
         .timeout(Duration::from_secs(5))
         .build()
         .unwrap();
-    let begun = Instant::now();
+    let (begun, mut said) = (Instant::now(), String::new());
     loop {
         if let Ok(answer) = client.get(format!("http://{address}:8080/")).send().await
             && let Ok(text) = answer.text().await
-            && text.contains(holds)
         {
-            return text;
+            if text.contains(holds) {
+                return text;
+            }
+            said = text;
         }
         assert!(
             begun.elapsed() < LIMIT,
-            "http://{address}:8080/ does not say {holds}"
+            "http://{address}:8080/ does not say {holds}, but {said:?}"
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -100,6 +102,121 @@ async fn from_order_to_deletion() {
     })
     .await;
     assert_eq!(yard.machines(), Vec::<PathBuf>::new());
+    assert_eq!(server.terminate(), Some(0));
+}
+
+/// Asks for something below the instance, and gives the answer.
+async fn ask(yard: &Yard, server: &Process, instance: &Value, below: &str, body: Value) -> Value {
+    let path = format!("{}{below}", yard.path(instance));
+    let answer = yard.site.send(server, Method::POST, &path, &body).await;
+    let (status, answer) = answer.expect("an answer");
+    assert!(status < 300, "{below}: {status} {answer}");
+    answer
+}
+
+/// Reads a snapshot or backup until it can be restored.
+async fn until_available(yard: &Yard, server: &Process, path: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let now = yard.site.get(server, path).await;
+        if now["status"] == "available" {
+            return now;
+        }
+        assert!(now["status"] != "error" && begun.elapsed() < LIMIT, "{now}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn power(yard: &Yard, server: &Process, instance: &Value, action: &str, becomes: &str) {
+    ask(yard, server, instance, &format!("/{action}"), json!({})).await;
+    yard.until(server, instance, action, |now| {
+        now["state_sync"]["vm_status"] == becomes
+    })
+    .await;
+}
+
+/// The guest counts its boots on its disk: that is how it is seen which disk it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_is_back_where_its_copies_were_taken() {
+    let yard = Yard::open(&[]).await;
+    let server = yard.program.serve();
+    yard.host_is_known(&server).await;
+    let created = yard.order(&server, "copied").await.unwrap();
+    let running = yard
+        .until(&server, &created, "it runs", |now| now["status"] == "active")
+        .await;
+    page(&running, "boots: 1").await;
+    let addons = yard
+        .site
+        .get(&server, &format!("{}/addons", yard.path(&created)))
+        .await;
+    for addon in addons.as_array().unwrap() {
+        if ["snapshot", "backup"].contains(&addon["addon"]["slug"].as_str().unwrap()) {
+            let body = json!({"addon_id": addon["addon"]["id"]});
+            ask(&yard, &server, &created, "/addons/activate", body).await;
+        }
+    }
+    // Both while it runs.
+    let mut taken = Vec::new();
+    for noun in ["snapshots", "backups"] {
+        let begun = Instant::now();
+        let asked = ask(
+            &yard,
+            &server,
+            &created,
+            &format!("/{noun}"),
+            json!({"name": "first"}),
+        )
+        .await;
+        let path = format!("{}/{noun}/{}", yard.path(&created), asked["id"].as_str().unwrap());
+        let copy = until_available(&yard, &server, &path).await;
+        println!("{noun}: {} GB in {:?}", copy["size_gb"], begun.elapsed());
+        taken.push((path, asked["id"].as_str().unwrap().to_owned()));
+    }
+    for boots in 2..=3 {
+        power(&yard, &server, &created, "shutdown", "stopped").await;
+        power(&yard, &server, &created, "start", "running").await;
+        page(&running, &format!("boots: {boots}")).await;
+    }
+    power(&yard, &server, &created, "shutdown", "stopped").await;
+    let (snapshot, snapshot_id) = &taken[0];
+    ask(
+        &yard,
+        &server,
+        &created,
+        &format!("/snapshots/{snapshot_id}/restore"),
+        json!({}),
+    )
+    .await;
+    until_available(&yard, &server, snapshot).await;
+    power(&yard, &server, &created, "start", "running").await;
+    page(&running, "boots: 2").await;
+    power(&yard, &server, &created, "shutdown", "stopped").await;
+    let (_, backup_id) = &taken[1];
+    let body = json!({"start_after_restore": true});
+    ask(
+        &yard,
+        &server,
+        &created,
+        &format!("/backups/{backup_id}/restore"),
+        body,
+    )
+    .await;
+    yard.until(&server, &created, "it was started", |now| {
+        now["state_sync"]["vm_status"] == "running"
+    })
+    .await;
+    page(&running, "boots: 2").await;
+    yard.act(&server, Method::DELETE, &created, "", json!({})).await;
+    yard.until(&server, &created, "it is gone", |now| {
+        now["ip_addresses"] == json!([])
+    })
+    .await;
+    assert_eq!(
+        yard.copies(),
+        std::slice::from_ref(backup_id),
+        "the snapshot went with it"
+    );
     assert_eq!(server.terminate(), Some(0));
 }
 

@@ -198,6 +198,18 @@ impl Yard {
             .collect()
     }
 
+    /// The copies of disks on the host, by id.
+    pub(crate) fn copies(&self) -> Vec<String> {
+        let folder = self.folder.path().join("hypervisor").join("copies");
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| {
+                let name = entry.file_name().to_str()?.to_owned();
+                name.strip_suffix(".qcow2").map(str::to_owned)
+            })
+            .collect()
+    }
+
     /// The processes of machines of this installation.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let ours = self.folder.path().to_str().unwrap().to_owned();

@@ -50,37 +50,39 @@ pub async fn run(compute: Compute, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Does what is due.
+/// Does what is due. What fails is tried again in the next round, and not in the way of the others.
 ///
 /// # Errors
-/// The database can't be read, or not written to.
+/// The database can't be read.
 pub async fn round(compute: &Compute) -> Result<(), StoreError> {
     let store = compute.app.store();
-    loop {
+    let mut failed = false;
+    while !failed {
         let now = compute.app.clock().now();
         let find = move |conn: &mut Conn| rows::due(conn, now, BATCH);
         let due = store.read("due_backup_schedules", find).await?;
-        let last = due.len() < usize::try_from(BATCH).unwrap_or(usize::MAX);
-        if !due.is_empty() {
-            let Ok(catalogue) = compute.catalogues.current(&compute.app).await else {
-                return Ok(());
-            };
-            for (id, instance) in due {
-                let catalogue = catalogue.clone();
-                let turn = move |tx: &mut Tx<'_>| turn(tx, &catalogue, id, instance);
-                store.write("run_backup_schedule", turn).await?;
-            }
-        }
-        if last {
+        if due.is_empty() {
             break;
+        }
+        let Ok(catalogue) = compute.catalogues.current(&compute.app).await else {
+            return Ok(());
+        };
+        for (id, instance) in due {
+            let catalogue = catalogue.clone();
+            let turn = move |tx: &mut Tx<'_>| turn(tx, &catalogue, id, instance);
+            if let Err::<_, StoreError>(error) = store.write("run_backup_schedule", turn).await {
+                tracing::warn!(%error, schedule = %id, "a schedule could not have its turn");
+                failed = true;
+            }
         }
     }
     let now = compute.app.clock().now();
     let find = move |conn: &mut Conn| backups::expired(conn, now, BATCH);
     for id in store.read("expired_backups", find).await? {
-        store
-            .write("expire_backup", move |tx: &mut Tx<'_>| tasks::expire(tx, id))
-            .await?;
+        let expire = move |tx: &mut Tx<'_>| tasks::expire(tx, id);
+        if let Err::<_, StoreError>(error) = store.write("expire_backup", expire).await {
+            tracing::warn!(%error, backup = %id, "a backup could not be let go");
+        }
     }
     Ok(())
 }

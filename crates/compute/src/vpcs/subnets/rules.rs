@@ -73,21 +73,20 @@ pub(super) fn parse_range(text: &str, block: &str, siblings: &[SubnetRow]) -> Re
 }
 
 /// The addresses that members can have, the gateway's among them.
-pub(in crate::vpcs) fn range(row: &SubnetRow) -> Option<(IpNet, Range)> {
-    let network: IpNet = row.cidr_block.parse().ok()?;
-    Some((network, Range::of_hosts(network)))
+pub(in crate::vpcs) fn range(row: &SubnetRow) -> Option<Range> {
+    row.cidr_block.parse::<IpNet>().ok().map(Range::of_hosts)
 }
 
 /// The gateway: the one that was named, or the first usable address.
 pub(in crate::vpcs) fn gateway(row: &SubnetRow) -> Option<IpAddr> {
-    let (_, range) = range(row)?;
+    let range = range(row)?;
     let named = row.gateway.as_ref().and_then(|text| text.parse().ok());
     named.or_else(|| range.at(0))
 }
 
 /// How many members there can be: everybody but the gateway.
 pub(super) fn capacity(row: &SubnetRow) -> i64 {
-    range(row).map_or(0, |(_, range)| range.capacity() - 1)
+    range(row).map_or(0, |range| range.capacity() - 1)
 }
 
 /// Notes what is wrong with a subnet's gateway and resolvers.
@@ -95,7 +94,7 @@ pub(super) fn check(row: &SubnetRow, resolvers: &[String], faults: &mut Faults) 
     if let Some(text) = &row.gateway {
         let inside = text
             .parse::<IpAddr>()
-            .is_ok_and(|address| range(row).is_some_and(|(_, range)| range.position(address).is_some()));
+            .is_ok_and(|address| range(row).is_some_and(|range| range.position(address).is_some()));
         faults.check("gateway", inside, "Enter a usable address of the range.");
     }
     faults.check(
